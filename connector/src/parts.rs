@@ -89,7 +89,7 @@ pub(crate) async fn parts(config: &Config, metrics: Metrics) -> Result<Parts, Fa
         breakers: worker::breaker::Breakers::for_wire(proven),
         probes: worker::Probes::default(),
         approval: worker::approval::Approval::default(),
-        service_times: worker::ServiceTimes::default(),
+        service_times: worker::ServiceTimes::new(&settings.rungs),
         metrics: metrics.clone(),
         settings: Arc::new(settings),
     };

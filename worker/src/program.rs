@@ -158,7 +158,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         breakers,
         probes: Probes::default(),
         approval: Approval::default(),
-        service_times: ServiceTimes::default(),
+        service_times: ServiceTimes::new(&settings.rungs),
         metrics,
         settings: Arc::new(settings),
     };

@@ -56,7 +56,7 @@ mod tests {
             let panicked = bounded(Duration::from_mins(1), async { panic!("nothing there: SECRET") }).await;
             match conclude(
                 &default_settings(),
-                &Expected::usual(std::time::Instant::now()),
+                &Expected::usual(&default_settings().rungs),
                 job,
                 panicked,
                 Blame::Job,

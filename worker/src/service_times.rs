@@ -35,9 +35,6 @@ impl FileKind {
     }
 }
 
-/// What is expected of a service that nothing is known of.
-const USUAL: Duration = Duration::from_secs(5);
-
 /// In this time, half of what differs from the usual is forgotten: after a slow spell, a small library learns too
 /// slowly from its few jobs.
 const HALF_LIFE: Duration = Duration::from_mins(10);
@@ -50,10 +47,10 @@ struct Estimate {
 }
 
 impl Estimate {
-    fn now(self, now: Instant) -> Duration {
+    fn now(self, usual: Duration, now: Instant) -> Duration {
         let age = now.saturating_duration_since(self.at).as_secs_f64();
         let kept = 0.5_f64.powf(age / HALF_LIFE.as_secs_f64());
-        Duration::from_secs_f64(USUAL.as_secs_f64() * (1.0 - kept) + self.time.as_secs_f64() * kept)
+        Duration::from_secs_f64(usual.as_secs_f64() * (1.0 - kept) + self.time.as_secs_f64() * kept)
     }
 }
 
@@ -62,13 +59,16 @@ impl Estimate {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected {
     estimates: [[[Estimate; 3]; 2]; 2],
+    /// While nothing is known.
+    usual: Duration,
     now: Instant,
 }
 
 impl Expected {
-    /// At this time, when nothing is known.
-    pub(crate) fn usual(now: Instant) -> Self {
-        Self { estimates: [[[Estimate { time: USUAL, at: now }; 3]; 2]; 2], now }
+    /// When nothing is known.
+    pub(crate) fn usual(rungs: &Rungs) -> Self {
+        let (usual, now) = (rungs.moment(), Instant::now());
+        Self { estimates: [[[Estimate { time: usual, at: now }; 3]; 2]; 2], usual, now }
     }
 
     fn at(self, now: Instant) -> Self {
@@ -76,7 +76,7 @@ impl Expected {
     }
 
     pub(crate) fn time(&self, work: Work, job: &Job) -> Duration {
-        self.estimates[work as usize][job.lane as usize][FileKind::of(job) as usize].now(self.now)
+        self.estimates[work as usize][job.lane as usize][FileKind::of(job) as usize].now(self.usual, self.now)
     }
 
     /// Learns that a job found its work finished after it had waited this long. `asked`: not by its first poll.
@@ -102,13 +102,11 @@ impl Expected {
 #[derive(Debug, Clone)]
 pub struct ServiceTimes(Arc<Mutex<Expected>>);
 
-impl Default for ServiceTimes {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Expected::usual(Instant::now()))))
-    }
-}
-
 impl ServiceTimes {
+    pub fn new(rungs: &Rungs) -> Self {
+        Self(Arc::new(Mutex::new(Expected::usual(rungs))))
+    }
+
     pub(crate) fn expected(&self) -> Expected {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).at(Instant::now())
     }
@@ -147,7 +145,7 @@ mod tests {
     fn a_service_that_keeps_its_time_is_mostly_asked_once_and_soon_after() {
         for seconds in [1, 2, 5, 10, 15, 20, 60, 120] {
             let takes = Duration::from_secs(seconds);
-            let mut times = Expected::usual(Instant::now());
+            let mut times = Expected::usual(&default_settings().rungs);
             for _ in 0..200 {
                 polls(&mut times, Work::Watermark, &job(), takes);
             }
@@ -161,14 +159,15 @@ mod tests {
 
     #[test]
     fn one_slow_file_makes_the_next_wait_little_longer() {
-        let mut times = Expected::usual(Instant::now());
+        let mut times = Expected::usual(&default_settings().rungs);
         polls(&mut times, Work::Watermark, &job(), Duration::from_mins(30));
         assert_eq!(times.time(Work::Watermark, &job()), Duration::from_millis(6250));
     }
 
     #[test]
     fn jobs_that_waited_at_once_teach_no_more_than_one_of_them() {
-        let (mut times, rungs) = (Expected::usual(Instant::now()), default_settings().rungs);
+        let rungs = default_settings().rungs;
+        let mut times = Expected::usual(&rungs);
         for _ in 0..1000 {
             times.learn(Work::Import, &job(), Duration::from_secs(5), false, &rungs);
         }
@@ -181,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_slow_spell_is_forgotten_within_the_hour() {
-        let now = Instant::now();
-        let mut times = Expected::usual(now);
+        let mut times = Expected::usual(&default_settings().rungs);
+        let now = times.now;
         for _ in 0..20 {
             polls(&mut times, Work::Watermark, &job(), Duration::from_mins(5));
         }
@@ -195,7 +194,7 @@ mod tests {
 
     #[test]
     fn each_service_and_kind_of_file_has_its_own_time() {
-        let (mut times, mut video) = (Expected::usual(Instant::now()), job());
+        let (mut times, mut video) = (Expected::usual(&default_settings().rungs), job());
         let facts = FileFacts { media_type: Some("video/mp4".to_owned()), ..crate::fakes::facts(b"film") };
         video.effects.original = Some(facts);
         polls(&mut times, Work::Watermark, &video, Duration::from_mins(1));

@@ -140,7 +140,7 @@ mod tests {
         assert!(matches!(ended, Err(Settlement::Fail { .. })), "{ended:?}");
         let went_on = conclude(
             &settings(),
-            &Expected::usual(std::time::Instant::now()),
+            &Expected::usual(&settings().rungs),
             again,
             Ok(StepEnd::NotYet(Wait::Moment)),
             Blame::Job,

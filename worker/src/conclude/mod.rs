@@ -227,7 +227,7 @@ mod tests {
     fn settle(job: Job, result: Result<StepEnd, StepError>) -> Settlement {
         conclude(
             &settings(),
-            &Expected::usual(std::time::Instant::now()),
+            &Expected::usual(&settings().rungs),
             job,
             result,
             Blame::Job,
@@ -293,7 +293,7 @@ mod tests {
     fn a_failure_that_is_the_services_costs_no_attempt_and_not_the_jobs_day() {
         let (job, _) = waiting(conclude(
             &settings(),
-            &Expected::usual(std::time::Instant::now()),
+            &Expected::usual(&settings().rungs),
             job(),
             Err(unavailable()),
             Blame::Service,

@@ -91,7 +91,7 @@ impl Scene {
             breakers: Breakers::for_wire(true),
             probes: Probes::default(),
             approval: Approval::default(),
-            service_times: ServiceTimes::default(),
+            service_times: ServiceTimes::new(&settings.rungs),
             metrics: Metrics::new(),
             settings: Arc::new(settings),
         };

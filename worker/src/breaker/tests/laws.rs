@@ -134,7 +134,7 @@ impl Fleet {
         let blame = attribute(&self.breakers, world, pace, &job, &result).await;
         match conclude(
             &self.settings,
-            &Expected::usual(std::time::Instant::now()),
+            &Expected::usual(&self.settings.rungs),
             job,
             result,
             blame,
