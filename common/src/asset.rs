@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// More characters of a name are neither shown nor recorded.
-const MOST_NAME_CHARACTERS: usize = 200;
+pub(crate) const MOST_NAME_CHARACTERS: usize = 200;
 /// Longer extensions are not shown.
 const LONGEST_EXTENSION: usize = 10;
 /// More versions of an asset are not downloaded to find the one that holds a file.
@@ -195,7 +195,7 @@ impl Asset {
         shortened(&self.name)
     }
 
-    /// The first extension in lower case, for people. A text that is none could be anything, a link or a secret included.
+    /// The first extension in lower case, for people. Any other text is not shown: it may be a link or a secret.
     pub fn shown_extension(&self) -> String {
         let is_extension = |text: &str| {
             (1..=LONGEST_EXTENSION).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric())

@@ -109,8 +109,8 @@ impl Serialize for SkipReason {
     }
 }
 
-/// Counts an asset by its extension. The person who uploads a file chooses its extension: texts that are none, and new ones
-/// beyond the maximum, are counted together.
+/// Counts an asset by its extension, which the person who uploads a file chooses: texts that cannot be extensions, and new ones beyond
+/// the maximum, are counted together.
 fn count(by_extension: &mut BTreeMap<String, Portion>, asset: &Asset) {
     let own = asset.shown_extension();
     let is_own = by_extension.len() < MOST_EXTENSIONS || by_extension.contains_key(&own);

@@ -27,7 +27,7 @@ pub use service_ids::MOST_PARTS;
 pub use service_ids::{ImportId, MediumId, Parcel, UploadText};
 pub use wait_mark::WaitMark;
 
-use crate::asset::{AssetId, ShownFile, shortened};
+use crate::asset::{AssetId, MOST_NAME_CHARACTERS, ShownFile, shortened};
 use crate::bounded::{MOST_BYTES, MOST_COUNT, MOST_MILLISECONDS, at_most, optional};
 use crate::file_name::{FileName, Known};
 use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
@@ -202,7 +202,6 @@ pub struct FailedAttempt {
 }
 
 const MOST_ATTEMPTS_REMEMBERED: usize = 8;
-const MOST_NAME_CHARACTERS: usize = 200;
 const MOST_REASON_CHARACTERS: usize = 500;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

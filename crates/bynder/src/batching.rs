@@ -126,7 +126,6 @@ where
 
 /// Gives each caller the result of its key. A failed call is one failure, however many callers it had: one caller
 /// gets the error, the others only retry later.
-/// others only come back later.
 fn share<K: Eq + Hash, V: Clone>(askers: Vec<Asker<K, V>>, answer: &Answers<K, V>) {
     let has_it = askers.iter().position(|(_, sender)| !sender.is_closed());
     for (index, (key, sender)) in askers.into_iter().enumerate() {

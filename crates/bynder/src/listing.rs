@@ -14,7 +14,7 @@ use http_client::{Redactor, excerpt, prose};
 /// Far more rows than a page has.
 const MOST_ROWS: usize = 10_000;
 /// How many rows of a page that cannot be read are logged one by one.
-const MOST_TOLD: usize = 10;
+const MOST_LOGGED: usize = 10;
 /// A row with many times the fields of a real one. Decoding takes many times its size.
 const MOST_ROW_BYTES: usize = 1 << 20;
 
@@ -123,7 +123,7 @@ pub(super) fn readable_rows(rows: &[Box<RawValue>]) -> (Vec<Asset>, Vec<Option<S
         match readable(row) {
             Ok(asset) => assets.push(asset),
             Err(Unreadable { id, reason }) => {
-                if unreadable.len() < MOST_TOLD {
+                if unreadable.len() < MOST_LOGGED {
                     tracing::warn!(
                         asset_id = id,
                         reason,
@@ -134,7 +134,7 @@ pub(super) fn readable_rows(rows: &[Box<RawValue>]) -> (Vec<Asset>, Vec<Option<S
             }
         }
     }
-    if let Some(more @ 1..) = unreadable.len().checked_sub(MOST_TOLD) {
+    if let Some(more @ 1..) = unreadable.len().checked_sub(MOST_LOGGED) {
         tracing::warn!(rows = more, "further rows of the page cannot be read and are left out");
     }
     (assets, unreadable)
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn however_many_rows_cannot_be_read_few_are_logged() {
-        for (rows, lines) in [(1, 1), (MOST_TOLD, MOST_TOLD), (MOST_ROWS, MOST_TOLD + 1)] {
+        for (rows, lines) in [(1, 1), (MOST_LOGGED, MOST_LOGGED), (MOST_ROWS, MOST_LOGGED + 1)] {
             let listing = read(&format!("[{}{{}}]", "{},".repeat(rows - 1))).unwrap();
             let logged = std::sync::Arc::new(Lines(0.into()));
             let found = tracing::subscriber::with_default(logged.clone(), || readable_rows(&listing.rows));

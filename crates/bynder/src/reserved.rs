@@ -41,8 +41,7 @@ impl Bynder {
     /// between the calls. A call that comes too late waits as usual.
     ///
     /// # Errors
-    /// [`BynderError::Paused`] if the budget is paused.
-    /// [`BynderError::Paused`] if there are none for now.
+    /// [`BynderError::Paused`] if the budget is paused, or too many calls wait.
     pub async fn reserve_calls(&self, calls: u32) -> Result<Self, BynderError> {
         let given = self.wait_for(calls).await?;
         let (left, until) = (AtomicU32::new(given), Instant::now() + GOOD_FOR);

@@ -310,6 +310,17 @@ async fn many_askers_share_one_poll() {
 }
 
 #[tokio::test]
+async fn a_new_picture_does_not_wait_in_the_lane_of_the_backlog_for_a_shared_poll() {
+    let done = r#"{"itemsDone":["A","B"]}"#;
+    let (script, bynder) = scripted(vec![json(200, done), json(200, done)]).await;
+    let [old, new] = ["A", "B"].map(|import| ImportId::try_from(import.to_owned()).unwrap());
+    let lanes = [Lane::Backlog, Lane::Fresh].map(|lane| bynder.in_lane(lane));
+    let polls = tokio::join!(lanes[0].poll_import(&old), lanes[1].poll_import(&new));
+    assert_eq!(polls, (Ok(ImportState::Done), Ok(ImportState::Done)));
+    assert_eq!(script.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn the_token_goes_to_the_portal_and_nowhere_else() {
     let (storage, storage_url) = Script::serve(vec![]).await;
     let (portal, bynder) = scripted(vec![]).await;

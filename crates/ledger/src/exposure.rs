@@ -20,8 +20,8 @@ pub struct Exposure {
 }
 
 impl Ledger {
-    /// The exposure of the versions that were protected since a time, among the latest 10,000 outcomes; `None` if there
-    /// are none.
+    /// The exposure of the versions that were protected since a time, among the latest 10,000 outcomes; `None` without
+    /// such versions.
     pub async fn exposure_since(&self, since: Timestamp) -> Result<Option<Exposure>, DatabaseError> {
         let sql = "SELECT max(at / 1000000000 - (rest ->> '$.added'), 0) AS exposed FROM outcomes
                    WHERE sequence > (SELECT max(sequence) FROM outcomes) - ?1 AND at >= ?2 AND outcome = ?3
