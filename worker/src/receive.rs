@@ -22,10 +22,15 @@ use crate::step;
 /// The pause after the queue failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 /// How often a closed step is checked again.
-const POLL_EVERY: Duration = Duration::from_millis(500);
+const POLL_EVERY: Duration = Duration::from_millis(200);
+/// No further job of the backlog begins while this many calls of the backlog wait for the budget. They use up what there is of
+/// it; more jobs would only hold the permits that new pictures need.
+const MOST_WAITING_CALLS: u32 = 4;
 /// How long one receiver holds a probe while it waits for a job, before another may have it: the other's steps may
 /// have a job.
 const PROBE_TURN: Duration = Duration::from_secs(1);
+/// How long it then leaves the probe to another.
+const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes deliveries for one set of steps.
 pub(crate) struct Receiver {
@@ -76,7 +81,7 @@ impl Receiver {
                 () = self.halted(&breaker_permit) => continue,
                 () = tokio::time::sleep(PROBE_TURN), if breaker_permit.is_probe() => {
                     drop(breaker_permit);
-                    tokio::time::sleep(POLL_EVERY).await;
+                    tokio::time::sleep(PROBE_PAUSE).await;
                     continue;
                 }
             };
@@ -112,13 +117,21 @@ impl Receiver {
 
     /// The steps whose jobs may be taken right now.
     fn open(&self, has_submit_slot: bool) -> StepSet {
+        self.open_but_for(self.obstacles(has_submit_slot))
+    }
+
+    fn open_but_for(&self, obstacles: Obstacles) -> StepSet {
+        open_steps(self.steps.and(self.environment.breakers.steps()), obstacles)
+    }
+
+    fn obstacles(&self, has_submit_slot: bool) -> Obstacles {
         let effect = quiet_hours::active(&self.environment.settings.quiet_hours, Timestamp::now());
-        let obstacles = Obstacles {
+        Obstacles {
             no_submit_slot: !has_submit_slot,
             imatag_paused: self.environment.imatag.paused().is_some(),
             backlog_paused: effect.is_some_and(|effect| effect.backlog_paused),
-        };
-        open_steps(self.steps.and(self.environment.breakers.steps()), obstacles)
+            budget_used_up: self.environment.budget.backlog_waiting() >= MOST_WAITING_CALLS,
+        }
     }
 
     /// Resolves when more than these steps may be taken, other than by a free submit permit.
@@ -145,7 +158,9 @@ impl Receiver {
         let environment = &self.environment;
         let halted = environment.budget.is_halted()
             || (environment.breakers.worst().is_some() && !breaker_permit.is_probe());
-        let is_open = || self.open(true).holds(delivery.job.step, delivery.job.lane);
+        // One more job may wait for the budget; to put it off would cost the broker more.
+        let obstacles = Obstacles { budget_used_up: false, ..self.obstacles(true) };
+        let is_open = || self.open_but_for(obstacles).holds(delivery.job.step, delivery.job.lane);
         !delivery.redelivered && (halted || !is_open())
     }
 

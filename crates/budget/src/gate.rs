@@ -155,6 +155,11 @@ impl Budget {
         self.member().set_requests(requests.get());
     }
 
+    /// The number of portal calls of this process's backlog that wait.
+    pub fn backlog_waiting(&self) -> u32 {
+        self.shared.waiting[Lane::Backlog as usize].load(Ordering::Relaxed)
+    }
+
     /// The group's budget, in portal calls per five minutes.
     pub fn requests(&self) -> u32 {
         self.member().requests()

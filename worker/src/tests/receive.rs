@@ -1,7 +1,9 @@
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use budget::OperatorPause;
+use budget::{Budget, OperatorPause};
+use bynder::Gate;
 use common::job::{Job, Lane, Step};
 use common::service::Service;
 use futures::FutureExt;
@@ -111,6 +113,28 @@ async fn the_backlog_waits_in_quiet_hours_that_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_the_backlogs_calls_wait_for_the_budget_none_of_its_jobs_begins_and_all_others_do() {
+    let mut scene = Scene::new();
+    // No process of its group mints tokens, so every call waits.
+    scene.environment.budget = Budget::of_group(NonZeroU32::new(4000).unwrap());
+    let receiver = receiver(&scene, 4, 4);
+    let backlog = |step| Job { lane: Lane::Backlog, ..at(step) };
+    let mut waiting: Vec<_> =
+        (0..4).map(|_| Box::pin(scene.environment.budget.admit(Lane::Backlog, 1))).collect();
+    assert!(waiting.iter_mut().all(|call| call.as_mut().now_or_never().is_none()));
+    scene.queue.gives(Ok(delivery(backlog(Step::Submit), false)));
+    assert!(timeout(SOON, receiver.receive()).await.is_err());
+    for other in [job(), backlog(Step::Transfer), backlog(Step::Save)] {
+        scene.queue.gives(Ok(delivery(other.clone(), false)));
+        let taken = timeout(SOON, receiver.receive()).await.unwrap().unwrap();
+        assert_eq!((taken.delivery.job.step, taken.delivery.job.lane), (other.step, other.lane));
+    }
+    waiting.pop();
+    let taken = timeout(SOON, receiver.receive()).await.unwrap().unwrap();
+    assert_eq!((taken.delivery.job.step, taken.delivery.job.lane), (Step::Submit, Lane::Backlog));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_taken_while_a_person_paused_the_work_or_a_service_is_out_or_a_job_is_to_run_alone() {
     for obstacle in 0..3 {
         let scene = Scene::new();
@@ -142,6 +166,21 @@ async fn nothing_is_taken_while_a_person_paused_the_work_or_a_service_is_out_or_
         }
         assert!(timeout(SOON, receiving).await.unwrap().is_some(), "{obstacle}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_of_the_backlog_that_came_before_its_calls_waited_is_not_put_off() {
+    let mut scene = Scene::new();
+    scene.environment.budget = Budget::of_group(NonZeroU32::new(4000).unwrap());
+    let receiver = receiver(&scene, 1, 1);
+    let receiving = receiver.receive();
+    tokio::pin!(receiving);
+    assert!(receiving.as_mut().now_or_never().is_none());
+    let waiting = scene.environment.budget.admit(Lane::Backlog, 4);
+    tokio::pin!(waiting);
+    assert!(waiting.as_mut().now_or_never().is_none());
+    scene.queue.gives(Ok(delivery(Job { lane: Lane::Backlog, ..job() }, false)));
+    assert!(timeout(SOON, receiving).await.unwrap().is_some());
 }
 
 /// The settlement of a delivery that arrived although its step had been closed meanwhile.
