@@ -5,6 +5,8 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use common::failure::Failure;
+
 use crate::documents::document;
 use crate::harness::quick;
 
@@ -166,6 +168,12 @@ fn a_machine_alone_has_longer_to_stop_than_it_takes_and_writes_no_core_dumps() {
     assert!(composition.contains("command: [connector, serve,") && unit.contains("/connector serve "));
     assert!(unit.contains("Type=notify\n") && unit.contains("WatchdogSec="));
     assert!(unit.contains("landlock_restrict_self\n"), "readers restrict themselves");
+    let refused = format!(
+        "RestartPreventExitStatus={} {}\n",
+        Failure::Usage(String::new()).code(),
+        Failure::Configuration(String::new()).code()
+    );
+    assert!(unit.contains(&refused), "a start that cannot succeed is not repeated");
 }
 
 #[test]

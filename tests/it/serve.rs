@@ -1,5 +1,6 @@
 //! `connector serve`: the whole connector in one process.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -233,6 +234,20 @@ async fn systemd_is_notified_of_the_start_the_watchdog_and_the_stop() {
     signal(&running, Signal::SIGTERM);
     until(|| heard().contains("STOPPING=1")).await;
     ended(running).await.assert_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_cannot_be_read_ends_the_start_before_systemd_counts_it_as_started() {
+    let serving = Serving::new(quick()).await;
+    let path = serving.bench.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let environment = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("CONNECTOR_BYNDER__API_TOKEN", "{ file = \"/nowhere/bynder\" }"),
+    ];
+    ended(serving.start(&["--full"], &environment)).await.assert_code(3);
+    assert_eq!(socket.recv(&mut [0; 200]).unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,9 @@ const MEASURE_EVERY: Duration = Duration::from_secs(15);
 pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
     let scope = &scope_of_runs(scope, "give it to `connector sync`")?;
     let config = arguments::load(global, scope)?.config;
+    // A secret that cannot be read ends the start: systemd would count the unit as started.
+    config.bynder.credential()?;
+    config.imatag.credential()?;
     let schedule = Schedule::of(&config.producer)?.unwrap_or(Schedule::Every(EVERY));
     let (metrics, readiness, stop) = (Metrics::new(), Readiness::default(), stop_on_signals()?);
     metrics.set_slots(config.worker.concurrency);
