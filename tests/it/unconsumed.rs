@@ -114,8 +114,8 @@ async fn a_message_that_cannot_leave_its_wait_and_a_queue_without_a_leader_are_f
     let fleet = Fleet::on(&broker.url(), quick()).await;
     let _declared = fleet.connection().await;
     let prometheus = Prometheus::start(&[("rabbitmq", exporter)]).await;
-    let stuck = rule(&prometheus, "DeadLetteringStuck").await;
-    let unavailable = rule(&prometheus, "QueueUnavailable").await.replace("[5m]", "[15s]");
+    let stuck = rule(&prometheus, "ConnectorDeadLetteringStuck").await;
+    let unavailable = rule(&prometheus, "ConnectorQueueUnavailable").await.replace("[5m]", "[15s]");
     let (_connection, channel) = channel(&broker).await;
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     let (options, wait) = (BasicPublishOptions::default(), format!("{}.wait.100ms", fleet.prefix));

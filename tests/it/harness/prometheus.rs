@@ -31,6 +31,11 @@ impl Prometheus {
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
         command.arg(format!("--web.listen-address={address}"));
+        // As in the composition; Prometheus 3 needs no switch for the first.
+        command.arg("--enable-feature=expand-external-labels");
+        command.arg(format!("--web.user-assets={}", deployed("../../docs").display()));
+        command.env("CONNECTOR_DOCS_URL", format!("http://{address}/user"));
+        command.env("CONNECTOR_GRAFANA_URL", "http://grafana.example");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let child = command.spawn().expect("apt-get install prometheus");
         // Neither a proxy nor the machine's certificates have a part in asking oneself.
@@ -71,11 +76,16 @@ impl Prometheus {
         groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).cloned().collect()
     }
 
+    /// The alerts that are pending or fire, with their texts filled in.
+    pub(crate) async fn alerts(&self) -> Vec<Value> {
+        self.json("/api/v1/alerts", &[]).await["data"]["alerts"].as_array().unwrap().clone()
+    }
+
     async fn json(&self, path: &str, query: &[(&str, &str)]) -> Value {
         serde_json::from_str(&self.ask(path, query).await.unwrap()).unwrap()
     }
 
-    async fn ask(&self, path: &str, query: &[(&str, &str)]) -> reqwest::Result<String> {
+    pub(crate) async fn ask(&self, path: &str, query: &[(&str, &str)]) -> reqwest::Result<String> {
         let request = self.client.get(format!("http://{}{path}", self.address)).query(query);
         // One that is not ready answers so, with a status.
         request.timeout(Duration::from_secs(30)).send().await?.error_for_status()?.text().await
