@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
 #![expect(clippy::disallowed_methods, reason = "a task of a test ends with the test")]
 
+mod alerting;
 mod approval;
 mod arrows;
 mod asked;

@@ -81,7 +81,8 @@ async fn every_alert_says_how_grave_it_is_and_has_a_runbook() {
         assert!(!said("summary").is_empty() && !said("summary").contains("{{"), "{rule}");
         assert!(said("description").len() > said("summary").len(), "{rule}");
         assert_eq!(rule["labels"]["service"], "bynder-imatag-connector", "{rule}");
-        let runbook = format!("{{{{ $externalLabels.connector_docs }}}}/operations.md#{}", name.to_lowercase());
+        let runbook =
+            format!("{{{{ $externalLabels.connector_docs }}}}/operations.md#{}", name.to_lowercase());
         assert_eq!(said("runbook_url"), runbook);
         let dashboard = said("dashboard_url").strip_prefix("{{ $externalLabels.connector_grafana }}/d/");
         let shown = Dashboard::all().iter().any(|known| dashboard == known.json["uid"].as_str());

@@ -9,6 +9,7 @@ pub(crate) mod page;
 pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod queue_laws;
+pub(crate) mod receivers;
 pub(crate) mod scene;
 pub(crate) mod scrape;
 pub(crate) mod serving;
