@@ -1,9 +1,11 @@
 //! A plan: shows what a run would do, and does nothing else.
 
+use std::io;
 use std::sync::Arc;
 
 use cli::output;
 use cli::signals::stop_on_signals;
+use common::asset::Asset;
 use common::failure::Failure;
 use config::Config;
 use ledger::Ledger;
@@ -11,19 +13,30 @@ use ledger::state::State;
 use queue::EmbeddedQueue;
 use serde_json::json;
 use telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
 use wiring::command_budget::CommandBudget;
 
 use crate::arguments::{self, Scope};
 use crate::estimate::{calls, least_seconds, print};
 use crate::mandate::{self, Purpose};
 use crate::portal::resolve;
-use crate::run::{self, Report, RunError};
+use crate::run::{self, Planned, Report, RunError};
 use crate::wiring::{Queues, environment};
 use bynder::patience::Patience;
 use cli::options::GlobalOptions;
 
-/// Prints what a run over `scope` would do.
-pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
+type WriteAsset = dyn Fn(&Asset, u32) -> io::Result<()> + Send + Sync;
+
+/// How the assets are listed that a run would protect.
+pub struct List {
+    /// Writes an asset, and the version that would be protected.
+    pub each: Box<WriteAsset>,
+    /// Whether the assets are rows of a table, so that the summary must not follow them on stdout.
+    pub is_table: bool,
+}
+
+/// Prints what a run over `scope` would do, after the assets that it would protect if a list is wanted.
+pub async fn run(global: &GlobalOptions, scope: &Scope, list: Option<List>) -> Result<(), Failure> {
     let loaded = arguments::load(global, scope)?;
     let config = &loaded.config;
     let metrics = Metrics::new();
@@ -39,14 +52,30 @@ pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
     let queue = EmbeddedQueue::open(State::in_memory()?).await?;
     let queues = Queues { jobs: Arc::new(queue.clone()), failed: Arc::new(queue) };
     let environment = environment(config, bynder, ledger, queues, resolved, metrics);
-    let patience = Patience::until(stop_on_signals()?);
+    let stop = stop_on_signals()?;
+    let patience = Patience::until(stop.clone());
+    let (is_table, unread) = (list.as_ref().is_some_and(|list| list.is_table), CancellationToken::new());
+    let gone = unread.clone();
+    let listed = list.map(|List { each, .. }| {
+        Planned::new(move |asset, base| {
+            // The plan ends when its reader is gone.
+            if each(asset, base).is_err() {
+                gone.cancel();
+                stop.cancel();
+            }
+        })
+    });
     let planned = async {
         let asking = Box::pin(mandate::ready(config, &environment, scope, Purpose::Plan, &patience));
-        let ready = patience.unless_over(asking).await.map_err(RunError::from)??;
+        let mut ready = patience.unless_over(asking).await.map_err(RunError::from)??;
+        ready.options.planned = listed;
         Ok::<_, Failure>(run::run(&environment, &ready.options, &patience, |_| {}).await?)
     };
     let report = planned.await;
     command_budget.leave().await;
+    if unread.is_cancelled() {
+        return Ok(());
+    }
     let report = report?;
     let (asked, decided) = environment.filter.divided();
     if global.json {
@@ -54,12 +83,13 @@ pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
         line["filters"] = json!({"asked_of_bynder": asked, "decided_here": decided});
         output::json(&line);
     } else {
+        let line = if is_table { output::talk } else { output::data };
         for (what, filters) in [("asked of Bynder", asked), ("decided here", decided)] {
             if !filters.is_empty() {
-                output::data(&format!("filters {what}: {}", filters.join(", ")));
+                line(&format!("filters {what}: {}", filters.join(", ")));
             }
         }
-        print(&report, config, output::data);
+        print(&report, config, line);
     }
     Ok(())
 }

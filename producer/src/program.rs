@@ -77,8 +77,10 @@ pub fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let global = &arguments.global;
     match arguments.command {
-        Some(Command::Plan(scope)) => Box::pin(plan::run(global, &scope)).await,
-        Some(Command::Sync(sync)) if sync.scope.dry_run => Box::pin(plan::run(global, &sync.scope)).await,
+        Some(Command::Plan(scope)) => Box::pin(plan::run(global, &scope, None)).await,
+        Some(Command::Sync(sync)) if sync.scope.dry_run => {
+            Box::pin(plan::run(global, &sync.scope, None)).await
+        }
         Some(Command::Sync(sync)) => Box::pin(synchronise(global, &sync)).await,
         None => Box::pin(synchronise(global, &Sync::default())).await,
         Some(Command::Healthcheck) => {

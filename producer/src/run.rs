@@ -24,7 +24,7 @@ use queue::{FailedJobs, JobPublisher};
 use telemetry::Metrics;
 
 pub use self::error::RunError;
-pub use self::options::{Admission, Options};
+pub use self::options::{Admission, Options, Planned};
 use crate::allowance::{Allowance, Day};
 use crate::cursor::{self, Walked};
 use crate::destination::Destinations;

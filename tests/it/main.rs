@@ -71,6 +71,7 @@ mod serve_harm;
 mod standstill;
 mod state;
 mod status;
+mod support;
 mod surroundings;
 mod terminal;
 mod tokens;

@@ -20,6 +20,7 @@ use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::scene::every;
 use crate::harness::scrape::Scrape;
 use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until};
+use crate::support::unpacked;
 
 pub(crate) fn everything() -> (&'static str, String) {
     ("CONNECTOR_LOG", "trace".to_owned())
@@ -124,6 +125,19 @@ async fn a_fleet_under_faults_leaves_no_secret_in_logs_messages_metrics_or_state
     ] {
         let arguments: Vec<_> = command.split(' ').collect();
         assert_silent_run(command, &bench.run_with(&arguments, &[everything()]).await);
+    }
+    let bundle = bench.path("bundle.tar.gz");
+    let arguments = ["doctor", "--with-names", "--bundle", bundle.to_str().unwrap()];
+    assert_silent_run("doctor --bundle", &bench.run_with(&arguments, &[everything()]).await);
+    let backup = bench.path("backup.tar.gz");
+    let arguments = ["state", "backup", backup.to_str().unwrap()];
+    assert_silent_run("state backup", bench.run_with(&arguments, &[everything()]).await.assert_code(0));
+    for (archive, least) in [(bundle, 9), (backup, 2)] {
+        let files = unpacked(&archive);
+        assert!(files.len() >= least, "{:?}", files.keys());
+        for (name, bytes) in &files {
+            assert_silent(name, bytes);
+        }
     }
     assert_silent_files(&bench.path(""));
     assert_no_address(bench);

@@ -1,8 +1,9 @@
-//! The command lines of the commands that read the ledger.
+//! The command lines of the commands that list assets.
 
 use clap::{Args, ValueEnum};
 use config::read_moment;
 use jiff::Timestamp;
+use producer::arguments::Scope;
 
 /// `connector report`
 #[derive(Debug, Clone, Args)]
@@ -31,6 +32,28 @@ pub(crate) struct ReportScope {
 /// How a report's lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
+    /// For spreadsheets
+    Csv,
+    /// One JSON object a line
+    Json,
+}
+
+/// `connector plan`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+    /// Also print the assets that the run would protect, as text, csv (the summary then goes to
+    /// standard error) or json (an object a line, the summary last); --json means json
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text", hide_possible_values = true)]
+    pub(crate) list: Option<ListFormat>,
+}
+
+/// How the assets of a plan look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For people
+    Text,
     /// For spreadsheets
     Csv,
     /// One JSON object a line

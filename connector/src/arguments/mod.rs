@@ -17,7 +17,7 @@ use config::{Span, read_moment};
 use jiff::Timestamp;
 use producer::arguments::Scope;
 
-pub(crate) use evidence::{Format, Lookup, Report, ReportScope, Verify};
+pub(crate) use evidence::{Format, ListFormat, Lookup, Plan, Report, ReportScope, Verify};
 pub(crate) use init::Init;
 pub(crate) use restore::Restore;
 pub(crate) use trial::Trial;
@@ -52,7 +52,7 @@ pub(crate) enum Command {
     /// Ask the `connector serve` of this machine whether it is alive
     Healthcheck,
     /// Say what a run would do, and do nothing
-    Plan(Scope),
+    Plan(Plan),
     /// Check configuration, portal, Imatag and broker, a line a check; changes nothing
     Doctor(Doctor),
     /// Send one file through Imatag, with a transcript: does the wire profile fit this account?
@@ -105,6 +105,13 @@ pub(crate) struct Doctor {
     /// Write the hash metaproperty of this asset, and put it back
     #[arg(long, value_name = "ASSET_ID")]
     pub(crate) write_test: Option<AssetId>,
+    /// Also write what support needs into this new file: checks, configuration, state, failures; no
+    /// secrets
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// Leave the names of assets in the bundle
+    #[arg(long, requires = "bundle")]
+    pub(crate) with_names: bool,
 }
 
 /// `connector status`
@@ -219,6 +226,19 @@ pub(crate) enum State {
         /// Outcomes of jobs that ended before this time, such as 2026-01-31
         #[arg(long, value_parser = read_moment)]
         before: Timestamp,
+    },
+    /// Write the state and its archive into one new file, also while the connector runs
+    Backup {
+        /// The file, such as state-2026-01-31.tar.gz
+        file: PathBuf,
+    },
+    /// Put the state of a backup in the place of the present one, which is kept
+    ///
+    /// Only while nothing else uses the state directory. Takes what `state backup` wrote, and the
+    /// copies of the state file in `backups`.
+    Restore {
+        /// The backup
+        file: PathBuf,
     },
 }
 

@@ -38,14 +38,20 @@ fn check(global: &GlobalOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(global: &GlobalOptions) -> Result<(), Failure> {
-    let loaded = wiring::load_for(global, &[])?;
+/// The values of the configuration without secrets.
+pub(super) fn shown(loaded: &Loaded) -> Result<Value, Failure> {
     // Validates addresses before anything is shown: a value that is not an address may contain a secret.
     loaded.config.imatag.wire()?;
     let mut values =
         serde_json::to_value(&loaded.config).map_err(|error| Failure::Unexpected(error.to_string()))?;
     hide_constants(&mut values);
     hide_queries(&mut values);
+    Ok(values)
+}
+
+fn show(global: &GlobalOptions) -> Result<(), Failure> {
+    let loaded = wiring::load_for(global, &[])?;
+    let values = shown(&loaded)?;
     if global.json {
         output::json(&values);
         return Ok(());

@@ -1,4 +1,4 @@
-//! One file or folder for each command; `plan` is in the producer.
+//! One file or folder for each command; what a plan is made of is in the producer.
 
 mod config;
 mod demo;
@@ -7,10 +7,12 @@ mod failed;
 mod init;
 mod lookup;
 mod pause;
+mod plan;
 mod report;
 mod restore;
 mod secrets;
 mod serve;
+mod spreadsheet;
 mod state;
 mod status;
 mod sync;
@@ -19,7 +21,6 @@ mod verify;
 
 use cli::options::GlobalOptions;
 use common::failure::Failure;
-use producer::plan;
 
 use crate::arguments::{Arguments, Command};
 
@@ -28,11 +29,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let global = &arguments.global;
     match &arguments.command {
         Command::Demo(demo) => demo::run(global, demo).await,
-        Command::Sync(run) if run.dry_run => Box::pin(plan::run(global, run)).await,
+        Command::Sync(run) if run.dry_run => Box::pin(producer::plan::run(global, run, None)).await,
         Command::Sync(run) => sync::run(global, run).await,
         Command::Serve(scope) => serve::run(global, scope).await,
         Command::Healthcheck => healthcheck(global).await,
-        Command::Plan(run) => Box::pin(plan::run(global, run)).await,
+        Command::Plan(plan) => Box::pin(plan::run(global, plan)).await,
         Command::Init(init) => init::run(global, init.clone()),
         Command::Doctor(doctor) => doctor::run(global, doctor).await,
         Command::Trial(trial) => trial::run(global, trial).await,

@@ -1,6 +1,5 @@
 //! `connector report`: prints the record, for an auditor or a spreadsheet.
 
-use common::visible;
 use std::io;
 use std::ops::ControlFlow;
 
@@ -8,15 +7,11 @@ use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use common::job::RunId;
-use csv::{QuoteStyle, WriterBuilder};
 use ledger::state::State;
 use ledger::{Counts, Extent, Ledger, Line};
 
+use super::spreadsheet::{row, safe};
 use crate::arguments::{Format, Report, ReportScope};
-
-/// The characters that make a spreadsheet treat a cell as a formula. (So do tabs and line breaks, which are shown as
-/// escapes.)
-const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 pub(crate) async fn run(global: &GlobalOptions, report: &Report) -> Result<(), Failure> {
     let config = wiring::load_for(global, &[])?.config;
@@ -97,21 +92,12 @@ fn print(counts: Counts) {
 
 /// Writes a line, with the column names before the first one.
 fn csv(line: Line, is_first: bool) -> io::Result<()> {
-    rows(line, is_first)?.lines().try_for_each(output::try_data)
-}
-
-/// A CSV row. Every cell is quoted, since some spreadsheets treat `;` as a separator.
-fn rows(line: Line, is_first: bool) -> io::Result<String> {
-    let mut writer =
-        WriterBuilder::new().quote_style(QuoteStyle::Always).has_headers(is_first).from_writer(Vec::new());
-    writer.serialize(harmless(line))?;
-    let text = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
-    String::from_utf8(text).map_err(io::Error::other)
+    row(harmless(line), is_first)?.lines().try_for_each(output::try_data)
 }
 
 /// The line with all texts made safe for a spreadsheet. The other fields contain no text from outside.
 fn harmless(line: Line) -> Line {
-    let text = |text: String| guarded(&visible::shown(&text));
+    let text = |text: String| safe(&text);
     Line {
         asset_id: text(line.asset_id),
         asset_name: text(line.asset_name),
@@ -137,20 +123,6 @@ fn harmless(line: Line) -> Line {
     }
 }
 
-/// Characters without width, which a spreadsheet may have removed by the time it parses the text.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
-}
-
-/// Puts a `'` before anything that could begin a formula: at the start of the text and after each `;`.
-fn guarded(text: &str) -> String {
-    let cells = text.split(';').map(|cell| {
-        let start = cell.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || is_invisible(c));
-        if start.starts_with(FORMULA_STARTS) { format!("'{cell}") } else { cell.to_owned() }
-    });
-    cells.collect::<Vec<_>>().join(";")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +142,7 @@ mod tests {
     }
 
     fn cells(line: Line) -> Vec<String> {
-        let text = rows(line, false).unwrap();
+        let text = row(harmless(line), false).unwrap();
         assert_eq!(text.lines().count(), 1, "{text:?}");
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
         reader.records().next().unwrap().unwrap().iter().map(str::to_owned).collect()
@@ -217,9 +189,9 @@ mod tests {
     #[test]
     fn a_line_is_one_row_of_quoted_cells_whatever_its_name_holds() {
         assert_eq!(cells(named("a, \"b\"\nc"))[1], "a, \"b\"\\u{a}c");
-        let text = rows(named("a"), true).unwrap();
-        let (columns, row) = text.trim_end().split_once('\n').unwrap();
+        let text = row(harmless(named("a")), true).unwrap();
+        let (columns, cells) = text.trim_end().split_once('\n').unwrap();
         assert!(columns.starts_with(r#""asset_id","asset_name","outcome","#), "{columns}");
-        assert!(row.starts_with(r#""A","a","watermarked","1","2","","#), "{row}");
+        assert!(cells.starts_with(r#""A","a","watermarked","1","2","","#), "{cells}");
     }
 }

@@ -1,23 +1,21 @@
-//! `connector state show | set | reset | archive`.
+//! `connector state show | set | reset | archive | backup | restore`.
 
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use config::{Config, Span};
-use files::private;
 use jiff::Timestamp;
-use ledger::state::{ARCHIVE, COPIES, State as StateDirectory};
+use ledger::backup;
+use ledger::state::{ARCHIVE, State as StateDirectory};
 use ledger::{Ledger, YOUNGEST};
 use producer::full_run;
 use queue::EmbeddedQueue;
 use serde_json::json;
 
 use crate::arguments::State;
-
-/// Copies of the state to keep; the oldest are deleted.
-const MOST_COPIES: usize = 10;
 
 pub(crate) async fn run(global: &GlobalOptions, command: &State) -> Result<(), Failure> {
     let loaded = wiring::load_for(global, &[])?;
@@ -49,6 +47,8 @@ pub(crate) async fn run(global: &GlobalOptions, command: &State) -> Result<(), F
             Ok(())
         }
         State::Archive { before } => archive(global, directory, *before).await,
+        State::Backup { file } => back_up(global, directory, file).await,
+        State::Restore { file } => restore(global, config, file).await,
     }
 }
 
@@ -121,33 +121,70 @@ async fn archive(global: &GlobalOptions, directory: &Path, before: Timestamp) ->
     Ok(())
 }
 
+async fn back_up(global: &GlobalOptions, directory: &Path, file: &Path) -> Result<(), Failure> {
+    let Some(state) = StateDirectory::open_to_read(directory)? else {
+        return Err(Failure::Usage(format!("{} holds no state yet", directory.display())));
+    };
+    let done = backup::write(&state, file).await?;
+    if global.json {
+        output::json(&json!({
+            "file": file, "at": done.manifest.at, "state_bytes": done.bytes, "archive_files": done.archives
+        }));
+    }
+    output::talk(&format!(
+        "{} holds the state of {}: {} of records, {} files of the archive; keep it where other users cannot read it, since it \
+         holds the names of assets",
+        file.display(),
+        done.manifest.at,
+        ByteSize(done.bytes),
+        done.archives
+    ));
+    Ok(())
+}
+
+/// What to expect after a state was restored, by the guarantees of docs/protocol.md.
+const AFTER: [&str; 4] = [
+    "No file that is protected is watermarked again: the marker of each asset says so, whatever the state holds, and Imatag is \
+     asked before each submit. If the wire profile has no `find`, jobs of this state that wait to be submitted fail as ambiguous \
+     instead, and what was submitted since and not yet saved may be watermarked twice.",
+    "Done again: the next run goes over what changed since the cursor of this state, which costs calls; jobs that ended since come \
+     back, check, and end; failed jobs that were replayed or dropped since are there again.",
+    "May be done twice: what was saved for approval since is sent to the waiting room again. Limits do not count what was \
+     published since.",
+    "Not in the record: runs and outcomes since then. `report` and `lookup` do not find them; a fleet's outcomes of unknown jobs \
+     are set aside (docs/operations.md).",
+];
+
+async fn restore(global: &GlobalOptions, config: &Config, file: &Path) -> Result<(), Failure> {
+    let restored = backup::restore(&config.producer.state_dir, file, &config.bynder.origin()?).await?;
+    let at = restored.manifest.map(|manifest| manifest.at);
+    if global.json {
+        output::json(&json!({"file": file, "at": at, "kept": restored.kept, "notes": AFTER}));
+    }
+    let of = at.map_or_else(String::new, |at| format!(" of {at}"));
+    output::talk(&format!("the state{of} is restored from {}", file.display()));
+    if let Some(copy) = &restored.kept {
+        output::talk(&format!("{}; `connector state restore` takes it back", kept(copy)));
+    }
+    if !global.quiet {
+        for note in AFTER {
+            output::talk(note);
+        }
+    }
+    Ok(())
+}
+
 /// Sets the cursor, or deletes it and the portal; returns the path of a copy of the previous state.
 async fn change(directory: &Path, cursor: Option<Timestamp>) -> Result<PathBuf, Failure> {
     let state = StateDirectory::open_when_free(directory).await?;
-    let copies = directory.join(COPIES);
-    let cannot = |error: std::io::Error| {
-        Failure::Configuration(format!("cannot keep a copy of the state in {}: {error}", copies.display()))
-    };
-    private::folder(&copies, &["2"]).and_then(|()| private::unshared(&copies)).map_err(cannot)?;
-    let copy = copies.join(Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ.sqlite").to_string());
+    let copy = state.new_copy()?;
     state.copy_to(&copy).await?;
-    drop_oldest(&copies).map_err(cannot)?;
     let ledger = Ledger::new(state);
     match cursor {
         Some(_) => ledger.set_cursor(cursor).await?,
         None => ledger.start_over().await?,
     }
     Ok(copy)
-}
-
-/// The file names are times, so they sort by age.
-fn drop_oldest(copies: &Path) -> std::io::Result<()> {
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(copies)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
-    paths.sort();
-    let surplus = paths.len().saturating_sub(MOST_COPIES);
-    paths.into_iter().take(surplus).try_for_each(std::fs::remove_file)
 }
 
 fn kept(copy: &Path) -> String {

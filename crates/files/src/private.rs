@@ -222,6 +222,29 @@ pub fn create_named(path: &Path) -> io::Result<File> {
     create(path)
 }
 
+/// Writes a file that does not exist and that other users cannot read. It has its name only once it is complete and on disk.
+///
+/// # Errors
+/// The name exists, as a file or a link, another user can exchange it, or `write` fails: then nothing is left.
+pub fn write_new<T>(path: &Path, write: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+    fixed(path)?;
+    if path.symlink_metadata().is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists already"));
+    }
+    let folder = folder_of(path);
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let written = write(file.as_file_mut())?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(written)
+}
+
+/// The folder of a file.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Replaces a file atomically. Other users cannot access the new file unless `permissions` are given. A link stays,
 /// and its target is replaced.
 ///
@@ -233,8 +256,7 @@ pub fn replace(path: &Path, text: &[u8], permissions: Option<Permissions>) -> io
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder_of(&target))?;
     file.write_all(text)?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;

@@ -15,6 +15,7 @@
 
 mod archive;
 mod asked;
+pub mod backup;
 mod evidence;
 mod exposure;
 mod failures;

@@ -1,5 +1,8 @@
 //! What a run has to do.
 
+use std::fmt;
+use std::sync::Arc;
+
 use common::asset::Asset;
 use common::outcome::FailureClass;
 
@@ -26,8 +29,32 @@ pub struct Options {
     /// At most this many jobs of the fresh lane may wait for a worker, and the rest is left to the next run; `None` waits for room,
     /// since there may be no next run.
     pub most_fresh: Option<u64>,
+    /// Called for each asset that a dry run selects.
+    pub planned: Option<Planned>,
     /// How many assets were requested in all, and how many of them are left.
     pub asked_for: Option<(u64, u64)>,
+}
+
+/// Receives each asset that a dry run selects, with the version that it would protect.
+#[derive(Clone)]
+pub struct Planned(Arc<EachAsset>);
+
+type EachAsset = dyn Fn(&Asset, u32) + Send + Sync;
+
+impl Planned {
+    pub fn new(each: impl Fn(&Asset, u32) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(each))
+    }
+
+    pub(super) fn show(&self, asset: &Asset, base: u32) {
+        (self.0)(asset, base);
+    }
+}
+
+impl fmt::Debug for Planned {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Planned")
+    }
 }
 
 /// Which of the assets that pass the filters a person requested.

@@ -58,6 +58,9 @@ impl Run<'_> {
         self.found.select(asset, self.environment.part_size);
         self.environment.metrics.asset_selected();
         if self.options.dry_run {
+            if let Some(planned) = &self.options.planned {
+                planned.show(asset, base);
+            }
             return Ok(Fate::Published);
         }
         self.patiently(async || self.environment.queue.publish(&job).await).await?;

@@ -57,19 +57,19 @@ impl Report {
         codes.min()
     }
 
+    pub(super) fn as_json(&self) -> Value {
+        let checks = self.findings.iter().map(|(check, finding)| {
+            let (result, text) = finding.parts();
+            json!({"check": check, "result": result, "text": text})
+        });
+        json!({"checks": checks.collect::<Vec<_>>()})
+    }
+
     pub(super) fn end(self) -> Result<(), Failure> {
         let count =
             |wanted: &str| self.findings.iter().filter(|(_, found)| found.parts().0 == wanted).count();
         if self.is_json {
-            let checks: Vec<Value> = self
-                .findings
-                .iter()
-                .map(|(check, finding)| {
-                    let (result, text) = finding.parts();
-                    json!({"check": check, "result": result, "text": text})
-                })
-                .collect();
-            output::json(&json!({"checks": checks}));
+            output::json(&self.as_json());
         } else {
             output::talk(&format!(
                 "{} passed, {} to look at, {} failed",

@@ -10,9 +10,16 @@ use cli::options::GlobalOptions;
 use cli::output;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
+use config::Config;
+use serde_json::Value;
 
 use crate::arguments::Status;
 use standing::Standing;
+
+/// What `status --json` prints.
+pub(super) async fn as_json(config: &Config) -> Result<Value, Failure> {
+    Ok(Standing::now(config, false).await?.as_json())
+}
 
 pub(crate) async fn run(global: &GlobalOptions, status: &Status) -> Result<(), Failure> {
     let config = wiring::load_for(global, &[])?.config;

@@ -210,3 +210,28 @@ fn every_user_can_read_a_file_only_if_they_can_enter_each_folder_above_it() {
         assert_eq!(is_read_by_all(&path), wanted, "{folder_mode:o} {mode:o}");
     }
 }
+
+#[test]
+fn a_new_file_is_complete_or_absent_for_this_user_alone_and_takes_no_existing_name() {
+    let outer = tempfile::tempdir().unwrap();
+    let path = |name: &str| outer.path().join(name);
+    let text = |file: &mut File| file.write_all(b"all of it");
+    write_new(&path("new"), text).unwrap();
+    assert_eq!(fs::read(path("new")).unwrap(), b"all of it");
+    assert_eq!(fs::metadata(path("new")).unwrap().mode() & 0o777, 0o600);
+    symlink(path("nowhere"), path("dangling")).unwrap();
+    for name in ["new", "dangling"] {
+        assert_eq!(write_new(&path(name), text).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+    let failed = write_new(&path("cut"), |file| {
+        file.write_all(b"a part").and(Err::<(), _>(io::Error::other("the disk is full")))
+    });
+    assert_eq!(failed.unwrap_err().to_string(), "the disk is full");
+    // A name that is taken meanwhile stays as it is.
+    let raced = write_new(&path("raced"), |_| symlink(path("nowhere"), path("raced")));
+    assert_eq!(raced.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    let mut names: Vec<_> =
+        fs::read_dir(outer.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["dangling", "new", "raced"]);
+}

@@ -18,20 +18,20 @@ use common::parse_error::of_json;
 use files::private;
 
 /// The beginning of the names of all files in the folder.
-const PREFIX: &str = "outcomes-";
+pub(crate) const PREFIX: &str = "outcomes-";
 /// The most bytes of a line that are read at once: far above any outcome. The rest of a longer line is not an outcome.
 const LONGEST_LINE: u64 = 1 << 20;
 /// The length of a key.
 const KEY: usize = 4;
 
 /// The name of the file with this number.
-pub(super) fn name(number: i64) -> String {
+pub(crate) fn name(number: i64) -> String {
     format!("{PREFIX}{number:06}.jsonl.gz")
 }
 
 /// The path of a file with this name. The name comes from the state file, which another user may have made, so one that leads out of
 /// the folder is refused.
-fn at(folder: &Path, name: &str) -> io::Result<PathBuf> {
+pub(crate) fn at(folder: &Path, name: &str) -> io::Result<PathBuf> {
     if !name.starts_with(PREFIX) || name.contains(['/', '\0']) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -41,7 +41,7 @@ fn at(folder: &Path, name: &str) -> io::Result<PathBuf> {
     Ok(folder.join(name))
 }
 
-fn keys_of(path: &Path) -> PathBuf {
+pub(crate) fn keys_of(path: &Path) -> PathBuf {
     path.with_extension("keys")
 }
 

@@ -4,7 +4,7 @@
 //! before it, only the rows count, and after it, only the file. What is to be written is noted ahead, so that a file which a
 //! process left behind when it died is deleted by the next one.
 
-mod file;
+pub(crate) mod file;
 mod moving;
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The state directory: one SQLite file, owned by one process at a time.
 
 mod conversion;
+pub(crate) mod copies;
 mod error;
 mod readers;
 pub(crate) mod record;
-mod schema;
+pub(crate) mod schema;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use files::private;
 use readers::Readers;
 
 const LOCK_FILE: &str = "lock";
-const DATABASE_FILE: &str = "connector.sqlite";
+pub(crate) const DATABASE_FILE: &str = "connector.sqlite";
 /// The folder of the state's copies, in its directory.
 pub const COPIES: &str = "backups";
 /// The folder of the state's archive, in its directory.
@@ -66,9 +67,13 @@ struct Inner {
 impl State {
     /// Opens the directory for work, creates it if it does not exist, and keeps every other process out.
     pub fn open(directory: &Path) -> Result<Self, StateError> {
+        let lock = enter(directory)?;
+        Self::open_within(directory, lock)
+    }
+
+    /// Opens the directory that `lock` holds.
+    pub(crate) fn open_within(directory: &Path, lock: File) -> Result<Self, StateError> {
         let io = |source| StateError::Io { directory: directory.to_owned(), source };
-        private::folder(directory, &OWN_NAMES).and_then(|()| private::unshared(directory)).map_err(io)?;
-        let lock = lock(directory)?;
         let path = directory.join(DATABASE_FILE);
         prepare(&path).map_err(io)?;
         let connection = open(&path)?;
@@ -96,15 +101,7 @@ impl State {
 
     /// Like [`State::open`], but waits up to three seconds for another process to leave.
     pub async fn open_when_free(directory: &Path) -> Result<Self, StateError> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match Self::open(directory) {
-                Err(StateError::InUse { .. }) if Instant::now() < deadline => {
-                    tokio::time::sleep(LOCK_POLL).await;
-                }
-                opened => return opened,
-            }
-        }
+        Self::open_within(directory, enter_when_free(directory).await?)
     }
 
     /// Opens the state read-only, next to a working process; `None` if there is no state yet.
@@ -211,21 +208,6 @@ impl State {
         }
     }
 
-    /// Copies one snapshot of the whole state into a new file.
-    ///
-    /// # Errors
-    /// The file exists already, or cannot be written.
-    pub async fn copy_to(&self, path: &Path) -> Result<(), DatabaseError> {
-        // SQLite would make it readable for everyone.
-        private::create_named(path).map_err(|error| DatabaseError::Unavailable(error.into()))?;
-        let path = path.display().to_string();
-        self.blocking(move |connection| {
-            connection.execute("VACUUM INTO ?1", [path])?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Gives free space back to the disk, if it is more than a quarter of the file; returns whether it was.
     ///
     /// # Errors
@@ -244,7 +226,7 @@ impl State {
         .await
     }
 
-    pub(super) async fn blocking<T, F>(&self, work: F) -> Result<T, DatabaseError>
+    pub(crate) async fn blocking<T, F>(&self, work: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T, DatabaseError> + Send + 'static,
@@ -259,10 +241,30 @@ impl State {
 }
 
 /// Runs blocking work, which runs to its end even if the caller is cancelled.
-async fn run<T: Send + 'static>(
+pub(crate) async fn run<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DatabaseError> + Send + 'static,
 ) -> Result<T, DatabaseError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| DatabaseError::Damaged(error.to_string()))?
+}
+
+/// Creates the directory if it does not exist, and keeps every other process out for as long as the file is open.
+fn enter(directory: &Path) -> Result<File, StateError> {
+    let io = |source| StateError::Io { directory: directory.to_owned(), source };
+    private::folder(directory, &OWN_NAMES).and_then(|()| private::unshared(directory)).map_err(io)?;
+    lock(directory)
+}
+
+/// Like [`enter`], but waits up to three seconds for another process to leave.
+pub(crate) async fn enter_when_free(directory: &Path) -> Result<File, StateError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match enter(directory) {
+            Err(StateError::InUse { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_POLL).await;
+            }
+            entered => return entered,
+        }
+    }
 }
 
 fn lock(directory: &Path) -> Result<File, StateError> {
@@ -300,7 +302,7 @@ fn companions(path: &Path, check: fn(&Path) -> std::io::Result<()>) -> std::io::
     })
 }
 
-fn open(path: &Path) -> Result<Connection, StateError> {
+pub(crate) fn open(path: &Path) -> Result<Connection, StateError> {
     let (mut connection, found) =
         connect_known(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let prepared = (|| {
@@ -325,7 +327,7 @@ fn format(connection: &Connection) -> rusqlite::Result<u32> {
 }
 
 /// Opens the file with the settings of every connection; returns the format found, too.
-fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<(Connection, u32)> {
+pub(crate) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<(Connection, u32)> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // FULL: a confirmed job must survive a power failure, not only a crash of the process.

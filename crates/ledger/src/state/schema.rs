@@ -137,7 +137,7 @@ const STEPS: [&str; 10] = [
 ];
 
 /// The format that this release writes.
-pub(super) fn newest() -> u32 {
+pub(crate) fn newest() -> u32 {
     u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
 }
 

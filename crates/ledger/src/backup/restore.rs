@@ -1,0 +1,255 @@
+//! Puts the state of a backup, or of a copy, in the place of the present one.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flate2::bufread::GzDecoder;
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
+
+use super::write::with_keys;
+use super::{Archived, LAYOUT, LONGEST_MANIFEST, MANIFEST, Manifest, RestoreError, archived, portal};
+use crate::archive::file::{self, PREFIX};
+use crate::state::{
+    self, ARCHIVE, DATABASE_FILE, DatabaseError, State, StateError, connect, copies, enter_when_free, schema,
+};
+use common::fault;
+use files::private;
+
+/// The first bytes of a state file.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+/// How long to wait before SQLite is asked again to write.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// What the backup says of itself; a plain copy of the state file says nothing.
+    pub manifest: Option<Manifest>,
+    /// Where the state before is kept, if there was one.
+    pub kept: Option<PathBuf>,
+}
+
+/// Restores a backup, or a copy of the state file alone, for this portal. What is restored is checked before anything is changed, and
+/// takes the place of the present state as a whole or not at all. The files of the archive stay.
+pub async fn restore(directory: &Path, from: &Path, ours: &str) -> Result<Restored, RestoreError> {
+    let lock = enter_when_free(directory).await?;
+    let staged = tempfile::Builder::new().prefix(".tmp").tempdir_in(directory)?;
+    let (paths, ours) = ((directory.to_owned(), from.to_owned(), staged.path().to_owned()), ours.to_owned());
+    let preparing = tokio::task::spawn_blocking(move || {
+        let (directory, from, staged) = paths;
+        let manifest = unpack(&from, &staged)?;
+        let restored = check(&from, &staged, &ours)?;
+        place_archive(&restored, &directory, &staged, &from)?;
+        Ok::<_, RestoreError>((manifest, restored))
+    });
+    let (manifest, restored) = preparing.await.map_err(io::Error::other)??;
+    let (present, kept) = keep(directory, lock).await?;
+    present
+        .blocking(move |connection| {
+            fault::crash_point("restore.before");
+            Backup::new(&restored, connection)?.run_to_completion(std::ffi::c_int::MAX, PAUSE, None)?;
+            fault::crash_point("restore.after");
+            Ok(connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?)
+        })
+        .await?;
+    Ok(Restored { manifest, kept })
+}
+
+fn unusable(file: &Path, reason: impl std::fmt::Display) -> RestoreError {
+    RestoreError::Unusable { file: file.to_owned(), reason: reason.to_string() }
+}
+
+/// Writes what the backup holds into the folder.
+fn unpack(from: &Path, folder: &Path) -> Result<Option<Manifest>, RestoreError> {
+    let wrong = |error: io::Error| unusable(from, error);
+    let mut file = File::open(from).map_err(wrong)?;
+    let mut begin = Vec::new();
+    (&mut file).take(SQLITE.len() as u64).read_to_end(&mut begin).map_err(wrong)?;
+    file.rewind().map_err(wrong)?;
+    if begin == SQLITE {
+        copy(&mut file, &folder.join(DATABASE_FILE))?;
+        return Ok(None);
+    }
+    let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::new(file)));
+    let mut manifest = None;
+    for entry in archive.entries().map_err(wrong)? {
+        let mut entry = entry.map_err(wrong)?;
+        let name = entry.path().map_err(wrong)?.to_string_lossy().into_owned();
+        if name == MANIFEST {
+            let read = serde_json::from_reader::<_, Manifest>(entry.take(LONGEST_MANIFEST));
+            manifest = Some(read.map_err(|error| unusable(from, common::parse_error::of_json(&error)))?);
+            continue;
+        }
+        let layout = manifest.as_ref().map(|manifest| manifest.backup);
+        let archived = name.strip_prefix(ARCHIVE).and_then(|name| name.strip_prefix('/'));
+        let path = match (layout, archived) {
+            (None, _) => return Err(unusable(from, "it is not a backup of the connector")),
+            (Some(layout), _) if layout > LAYOUT => {
+                return Err(unusable(from, "a newer release wrote it; use that release"));
+            }
+            _ if !entry.header().entry_type().is_file() => {
+                return Err(unusable(from, "it holds something that is not a file"));
+            }
+            _ if name == DATABASE_FILE => folder.join(DATABASE_FILE),
+            (_, Some(name)) => {
+                private::folder(&folder.join(ARCHIVE), &[PREFIX])?;
+                file::at(&folder.join(ARCHIVE), name).map_err(wrong)?
+            }
+            _ => return Err(unusable(from, "it holds files that are not of a backup")),
+        };
+        copy(&mut entry, &path).map_err(wrong)?;
+    }
+    // The check sum is behind the last file.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(wrong)?;
+    match manifest {
+        Some(manifest) => Ok(Some(manifest)),
+        None => Err(unusable(from, "it is not a backup of the connector")),
+    }
+}
+
+fn copy(from: &mut impl Read, path: &Path) -> io::Result<()> {
+    let mut file = private::create(path)?;
+    io::copy(from, &mut file)?;
+    file.sync_all()
+}
+
+/// Checks the state file, and brings it to the format of this release.
+fn check(from: &Path, folder: &Path, ours: &str) -> Result<Connection, RestoreError> {
+    let path = folder.join(DATABASE_FILE);
+    let damaged = |error: rusqlite::Error| unusable(from, error);
+    let (connection, found) = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(damaged)?;
+    if found == 0 {
+        return Err(unusable(from, "it holds no state"));
+    }
+    let known = schema::newest();
+    if found > known {
+        return Err(StateError::Newer { path: from.to_owned(), found, known }.into());
+    }
+    let well = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+    let well = well.map_err(damaged)?;
+    if well != "ok" {
+        return Err(unusable(from, format!("its state file is damaged ({})", well.replace('\n', " "))));
+    }
+    let theirs = portal(&connection).map_err(|error| unusable(from, error))?;
+    if let Some(theirs) = theirs.filter(|theirs| theirs != ours) {
+        return Err(RestoreError::OtherPortal { file: from.to_owned(), theirs, ours: ours.to_owned() });
+    }
+    drop(connection);
+    let connection = state::open(&path)?;
+    // A file that was being written then may be the present state's now. And a job that waited then may have been done since: it
+    // checks before it repeats anything.
+    let sql =
+        "DELETE FROM facts WHERE name = 'archiving'; UPDATE jobs SET redelivered = 1 WHERE state = 'ready'";
+    connection.execute_batch(sql).map_err(DatabaseError::from)?;
+    Ok(connection)
+}
+
+/// Puts the files of the archive in their place. A file of the present state with the same name and another content stays, and the
+/// restored one gets another name.
+fn place_archive(
+    restored: &Connection,
+    directory: &Path,
+    staged: &Path,
+    from: &Path,
+) -> Result<(), RestoreError> {
+    let (folder, staged) = (directory.join(ARCHIVE), staged.join(ARCHIVE));
+    let files = archived(restored)?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    private::folder(&folder, &[PREFIX]).and_then(|()| private::unshared(&folder))?;
+    for Archived { number, name } in files {
+        let wrong = |error: io::Error| unusable(from, error);
+        let packed = with_keys(&staged, &name).map_err(wrong)?;
+        let present = with_keys(&folder, &name).map_err(wrong)?;
+        if !packed[1].exists() {
+            if present.iter().all(|path| path.exists()) {
+                continue;
+            }
+            let reason = format!("the file {} of its archive is missing", present[1].display());
+            return Err(unusable(from, reason));
+        }
+        let is_there = present[1].exists();
+        if is_there && same(&packed[0], &present[0])? && same(&packed[1], &present[1])? {
+            continue;
+        }
+        let mut place = present;
+        if is_there {
+            let name = free_name(restored, &folder)?;
+            restored
+                .execute("UPDATE archives SET file = ?1 WHERE archive = ?2", (&name, number))
+                .map_err(DatabaseError::from)?;
+            place = with_keys(&folder, &name)?;
+        }
+        packed.iter().zip(&place).try_for_each(|(from, to)| fs::rename(from, to))?;
+    }
+    File::open(&folder)?.sync_all()?;
+    Ok(File::open(directory)?.sync_all()?)
+}
+
+/// A name that neither a file of the folder nor the restored state has.
+fn free_name(restored: &Connection, folder: &Path) -> Result<String, RestoreError> {
+    let mut number = 1;
+    let taken: Vec<_> = archived(restored)?.into_iter().map(|file| file.name).collect();
+    loop {
+        let name = file::name(number);
+        if !folder.join(&name).exists() && !taken.contains(&name) {
+            return Ok(name);
+        }
+        number += 1;
+    }
+}
+
+fn same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+    if one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let [mut ours, mut theirs] = [[0; 8 << 10], [0; 8 << 10]];
+    loop {
+        let read = one.read(&mut ours)?;
+        other.read_exact(&mut theirs[..read])?;
+        if read == 0 || ours[..read] != theirs[..read] {
+            return Ok(read == 0);
+        }
+    }
+}
+
+/// Opens the present state after keeping a copy of it. One that cannot be read is moved to the copies, with its log.
+async fn keep(directory: &Path, lock: File) -> Result<(State, Option<PathBuf>), RestoreError> {
+    let path = directory.join(DATABASE_FILE);
+    let again = lock.try_clone()?;
+    if !path.exists() {
+        return Ok((State::open_within(directory, lock)?, None));
+    }
+    match State::open_within(directory, lock) {
+        Ok(state) => {
+            let kept = state.new_copy()?;
+            match state.copy_to(&kept).await {
+                Ok(()) => return Ok((state, Some(kept))),
+                // What was copied so far is no state.
+                Err(DatabaseError::Damaged(_)) => fs::remove_file(&kept)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(
+            StateError::Damaged { .. }
+            | StateError::HalfConverted { .. }
+            | StateError::Newer { .. }
+            | StateError::Stopped { .. },
+        ) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let kept = copies::new_copy(directory)?;
+    let log = |path: &Path| path.with_extension("sqlite-wal");
+    for (from, to) in [(log(&path), log(&kept)), (path, kept.clone())] {
+        match fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            moved => moved?,
+        }
+    }
+    Ok((State::open_within(directory, again)?, Some(kept)))
+}
