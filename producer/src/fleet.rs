@@ -277,13 +277,11 @@ impl Fleet {
         }
     }
 
-    /// Reports to the metrics what the last verification found, which another command records in the ledger.
+    /// Reports to the metrics what is recorded in the ledger, also by other commands.
     pub(crate) async fn watch_record(&self) {
         loop {
-            match self.ledger.last_verification().await {
-                Ok(Some(verification)) => self.metrics.verified(&verification),
-                Ok(None) => {}
-                Err(error) => tracing::debug!(%error, "cannot read the last verification"),
+            if let Err(error) = self.environment.measure_record().await {
+                tracing::debug!(%error, "cannot read the state");
             }
             tokio::time::sleep(RECORD_POLL).await;
         }

@@ -7,11 +7,13 @@
 mod allowance;
 pub mod arguments;
 pub mod asked;
+mod census;
 mod cursor;
 pub mod destination;
 pub mod enumerate;
 pub mod estimate;
 mod failure;
+mod figures;
 pub mod filter;
 mod first_run;
 mod fleet;

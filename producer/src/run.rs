@@ -2,6 +2,7 @@
 
 mod ask;
 mod changes;
+mod checkpoint;
 mod consider;
 mod error;
 mod named;
@@ -9,7 +10,7 @@ mod options;
 mod publish;
 mod take_up;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,22 +19,23 @@ use common::asset::{Asset, AssetId};
 use common::job::{Lane, RunId};
 use config::{DateRange, Limits};
 use jiff::{SignedDuration, Timestamp};
-use ledger::state::DatabaseError;
-use ledger::{Ledger, RunMode, RunState};
+use ledger::{Ledger, Library, RunMode, RunState};
 use queue::{FailedJobs, JobPublisher};
 use telemetry::Metrics;
 
 pub use self::error::RunError;
 pub use self::options::{Admission, Options, Planned};
 use crate::allowance::{Allowance, Day};
+use crate::census::Census;
 use crate::cursor::{self, Walked};
 use crate::destination::Destinations;
-use crate::enumerate::{Step, Stretch, Walk, WalkPosition};
+use crate::enumerate::{Step, Stretch, Walk};
 use crate::filter::Filter;
 pub use crate::found::RunCounts;
 pub use crate::scope::Scope;
 use crate::select::SkipReason;
 use bynder::patience::{Patience, Stopped, patiently};
+use checkpoint::Checkpoint;
 use named::RequestedIds;
 
 /// The dependencies and settings of a run.
@@ -121,7 +123,7 @@ enum Cause {
 
 /// The result of considering an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     /// It has a job.
     Published,
     /// It has none, for this reason.
@@ -149,7 +151,9 @@ struct Run<'a> {
     /// Assets of unsupported types that are already in the ledger.
     recorded: u64,
     /// Assets that were fetched by id; the walk can skip them.
-    taken_up: HashSet<AssetId>,
+    taken_up: HashMap<AssetId, Fate>,
+    /// The count of the library, if the run covers all of it.
+    census: Option<Census>,
 }
 
 impl<'a> Run<'a> {
@@ -168,7 +172,9 @@ impl<'a> Run<'a> {
         };
         let place = interrupted
             .as_ref()
-            .and_then(|run| serde_json::from_str::<WalkPosition>(run.checkpoint.as_deref()?).ok());
+            .and_then(|run| serde_json::from_str::<Checkpoint>(run.checkpoint.as_deref()?).ok());
+        let (place, counted) =
+            place.map_or((None, None), |Checkpoint { place, counted }| (Some(place), counted));
         let stretch = match options.scope {
             Scope::Full => {
                 let (from, to) = bounds(environment.filter.created);
@@ -182,6 +188,9 @@ impl<'a> Run<'a> {
         let requests = environment.filter.push_down();
         // A resumed walk does not see the earlier rows again.
         let names_all = options.scope == Scope::Full && place.is_none();
+        let counts =
+            options.scope == Scope::Full && !options.is_part && !options.dry_run && !requests.may_overlap();
+        let mut census = counted.filter(|_| counts).map(Census::resumed);
         let mut walk =
             Walk::new(environment.bynder.clone(), requests, stretch, environment.overlap, place.clone());
         let mut first = None;
@@ -191,11 +200,18 @@ impl<'a> Run<'a> {
                 // It begins anew, with what changed meanwhile; only its jobs' ids have to be the same.
                 first = patience.unless_over(walk.next(patience)).await??;
             }
+            if counts && place.is_none() {
+                census = Some(Census::of(look(environment, patience, true).await?.total));
+            }
             (run.run_id, run.started, true)
         } else {
             // The first page of changes shows the portal's time as well as any other call.
             let by_portal = match options.scope {
-                Scope::Full => portal_time(environment, patience).await?,
+                Scope::Full => {
+                    let page = look(environment, patience, counts).await?;
+                    census = counts.then(|| Census::of(page.total));
+                    page.portal_time
+                }
                 Scope::Since(_) | Scope::WholeSince(_) => {
                     let asked = Instant::now();
                     first = patience.unless_over(walk.next(patience)).await??;
@@ -243,7 +259,8 @@ impl<'a> Run<'a> {
             allowance,
             named,
             recorded: 0,
-            taken_up: HashSet::new(),
+            taken_up: HashMap::new(),
+            census,
         })
     }
 
@@ -254,11 +271,15 @@ impl<'a> Run<'a> {
             self.saw(&step);
             for asset in &step.assets {
                 self.go_on()?;
-                if self.taken_up.contains(&asset.id) {
-                    continue;
-                }
-                if self.consider(asset, lane, self.cause(asset)).await? == Fate::Limited {
+                let fate = match self.taken_up.get(&asset.id) {
+                    Some(fate) => *fate,
+                    None => self.consider(asset, lane, self.cause(asset)).await?,
+                };
+                if fate == Fate::Limited {
                     break;
+                }
+                if let Some(census) = &mut self.census {
+                    census.count(asset.created, fate);
                 }
             }
             observe(&self.found);
@@ -297,6 +318,9 @@ impl<'a> Run<'a> {
         for _ in 0..step.unreadable {
             self.skip(SkipReason::Unreadable);
         }
+        if let Some(census) = &mut self.census {
+            census.count_unreadable(step.unreadable);
+        }
         let rows = (step.assets.len() + step.unreadable) as u64;
         self.found.listed += rows;
         self.environment.metrics.assets_listed(rows);
@@ -310,18 +334,13 @@ impl<'a> Run<'a> {
         self.environment.metrics.asset_skipped(reason);
     }
 
-    /// Everything on the page is published: the next run can skip it.
-    async fn checkpoint(&mut self, next: Option<&WalkPosition>) -> Result<(), RunError> {
-        let Some(next) = next.filter(|_| !self.options.dry_run) else { return Ok(()) };
-        let text = serde_json::to_string(next).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
-        let unsupported = self.found.unsupported() - self.recorded;
-        self.environment.ledger.checkpoint(&self.id, text, unsupported).await?;
-        self.recorded += unsupported;
-        Ok(())
-    }
-
-    async fn finish(self) -> Result<Report, RunError> {
+    async fn finish(mut self) -> Result<Report, RunError> {
         if !self.options.dry_run {
+            if let Some(census) = self.census.take().filter(|_| self.found.limit.is_none()) {
+                // Before the end of the walk: a run that is resumed in between counts the same again.
+                let library = Library { run: self.id.clone(), at: Timestamp::now(), counts: census.finish() };
+                self.environment.ledger.note_library(&library).await?;
+            }
             let state = if self.found.limit.is_some() { RunState::Stopped } else { RunState::Enumerated };
             let cursor = self.cursor_after();
             let unsupported = self.found.unsupported() - self.recorded;
@@ -349,11 +368,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The start of the run by the portal's clock: the cursor must not depend on this machine's.
-async fn portal_time(environment: &Environment, patience: &Patience) -> Result<Option<Timestamp>, RunError> {
-    let query = bynder::ListQuery { limit: 1, page: 1, ..bynder::ListQuery::default() };
-    let page = patience.unless_over(patiently(patience, || environment.bynder.list(&query))).await??;
-    Ok(page.portal_time)
+/// One row of the library: it shows the start of the run by the portal's clock, since the cursor must not depend on this machine's,
+/// and how many assets there are.
+async fn look(environment: &Environment, patience: &Patience, total: bool) -> Result<bynder::Page, RunError> {
+    let query = bynder::ListQuery { limit: 1, page: 1, total, ..bynder::ListQuery::default() };
+    Ok(patience.unless_over(patiently(patience, || environment.bynder.list(&query))).await??)
 }
 
 fn new_run_id(started: Timestamp) -> String {

@@ -41,6 +41,7 @@ mod imatag_limits;
 mod large;
 mod late_answers;
 mod leases;
+mod library;
 mod limits;
 mod logging;
 mod lost;

@@ -25,7 +25,7 @@ use crate::systemd;
 const EVERY: Duration = Duration::from_secs(30);
 /// How often the state of queue and services is reported.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
-/// How often the queue is counted, and the last verification read.
+/// How often the queue is counted, and what the ledger knows is read.
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
@@ -112,7 +112,7 @@ impl Runner for Alone<'_> {
 impl Alone<'_> {
     /// Reports the state of queue and services to readiness and metrics, for as long as it is polled.
     async fn report(&self, readiness: &Readiness) {
-        let Parts { budget, ledger, queue, worker, .. } = self.parts;
+        let Parts { budget, ledger, queue, producer, worker } = self.parts;
         let mut measured: Option<Instant> = None;
         let mut is_proven = false;
         loop {
@@ -134,15 +134,12 @@ impl Alone<'_> {
             }
             if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
                 measured = Some(Instant::now());
-                match (queue.depth().await, ledger.last_verification().await) {
-                    (Ok(depth), Ok(verification)) => {
-                        self.metrics.queue_measured(&depth);
-                        if let Some(found) = &verification {
-                            self.metrics.verified(found);
-                        }
-                    }
-                    (Err(error), _) => tracing::warn!(%error, "cannot read the state"),
-                    (_, Err(error)) => tracing::warn!(%error, "cannot read the state"),
+                match queue.depth().await {
+                    Ok(depth) => self.metrics.queue_measured(&depth),
+                    Err(error) => tracing::warn!(%error, "cannot read the state"),
+                }
+                if let Err(error) = producer.measure_record().await {
+                    tracing::warn!(%error, "cannot read the state");
                 }
             }
             tokio::time::sleep(REPORT_EVERY).await;

@@ -21,6 +21,7 @@ mod exposure;
 mod failures;
 mod jobs;
 mod known;
+mod library;
 mod lost;
 mod report;
 mod restoration;
@@ -47,6 +48,7 @@ pub use exposure::Exposure;
 pub use failures::{FailedFilter, note_dropped};
 pub use jobs::{Intent, last_outcome, note_outcome, note_published, note_replayed};
 pub use known::{Awaiting, Known, SavedVersion};
+pub use library::{Library, LibraryCounts};
 pub use lost::{LostJob, QueueCheck};
 pub use restoration::{Restoration, RestorationProgress};
 pub use run::{Run, RunMode, RunState, RunStatus};
@@ -125,12 +127,12 @@ impl Ledger {
             .await
     }
 
-    /// Deletes the cursor, what was asked for and what is held, and the portal of this record.
+    /// Deletes the cursor, what was asked for and what is held, the count of the library, and the portal of this record.
     pub async fn start_over(&self) -> Result<(), DatabaseError> {
         self.state
             .write(|transaction| {
-                let sql = "DELETE FROM facts WHERE name IN (?1, ?2, ?3, ?4)";
-                transaction.execute(sql, [CURSOR, PORTAL, asked::ASKED, asked::HELD])?;
+                let sql = "DELETE FROM facts WHERE name IN (?1, ?2, ?3, ?4, ?5)";
+                transaction.execute(sql, [CURSOR, PORTAL, asked::ASKED, asked::HELD, library::LIBRARY])?;
                 Ok(())
             })
             .await

@@ -1,6 +1,7 @@
 //! Metrics, health and readiness of a process, and the endpoint that serves them.
 //!
-//! Only [`Metrics`] uses the Prometheus client. Every series exists from the start, with the value 0.
+//! Only [`Metrics`] uses the Prometheus client. Every series exists from the start, with the value 0, except those that would be taken for
+//! a result.
 //!
 //! ```
 //! let metrics = telemetry::Metrics::new();

@@ -44,6 +44,13 @@ pub struct WalkPosition {
     position: Position,
 }
 
+impl WalkPosition {
+    /// The request, and the date from which a walk that resumes here reads its rows.
+    pub(crate) fn bound(&self) -> (usize, Option<Timestamp>) {
+        (self.request, self.position.from)
+    }
+}
+
 /// A walk over the library.
 #[derive(Debug)]
 pub struct Walk {

@@ -37,6 +37,11 @@ impl Requests {
         Some(ListQuery { collection_ids: vec![id.clone()], ..self.base.clone() })
     }
 
+    /// Whether two requests may list the same asset: it may be in several collections.
+    pub fn may_overlap(&self) -> bool {
+        self.ids.is_empty() && self.collections.len() > 1
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = ListQuery> {
         (0..).map_while(|index| self.get(index))
     }

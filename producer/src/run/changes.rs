@@ -154,7 +154,7 @@ impl Run<'_> {
         self.saw(&step);
         for asset in step.assets {
             self.go_on()?;
-            if self.taken_up.contains(&asset.id) {
+            if self.taken_up.contains_key(&asset.id) {
                 continue;
             }
             let cause = self.cause(&asset);

@@ -29,8 +29,6 @@ impl Run<'_> {
                 return Ok(());
             }
             let (limited, _) = self.take_up_all(&lost, Cause::Walked).await?;
-            // Bounded by the number of jobs that were open at once.
-            self.taken_up.extend(lost.into_iter().map(|job| job.asset_id));
             if limited {
                 return Ok(());
             }
@@ -75,7 +73,10 @@ impl Run<'_> {
             if self.patience.is_over() {
                 return Err(Stopped.into());
             }
-            match self.take_up(job, listed.get(&digits(job.asset_id.as_str())), cause).await? {
+            let fate = self.take_up(job, listed.get(&digits(job.asset_id.as_str())), cause).await?;
+            // Bounded by the number of jobs that were open at once, or that failed.
+            self.taken_up.insert(job.asset_id.clone(), fate);
+            match fate {
                 Fate::Limited => return Ok((true, published)),
                 Fate::Published => {
                     published.insert(job.job_id.clone());

@@ -1,11 +1,12 @@
 //! Metrics for Prometheus. Only this module uses its client library.
 //!
 //! The values of every label are a closed set, and every series starts at 0. So a first failure is a step from 0 to 1, which an
-//! alert can detect, and not a new series.
+//! alert can detect, and not a new series. Only what a count of the library or a verification found has no series before.
 
 mod broker;
 mod budget;
 mod jobs;
+mod library;
 mod machine;
 mod register;
 mod requests;
@@ -27,6 +28,7 @@ pub use runs::{RunResult, SkippedBy};
 use broker::BrokerSeries;
 use budget::BudgetSeries;
 use jobs::JobSeries;
+use library::LibrarySeries;
 use machine::MachineSeries;
 use register::Register;
 use requests::RequestSeries;
@@ -49,6 +51,7 @@ struct Series {
     budget: BudgetSeries,
     requests: RequestSeries,
     runs: RunSeries,
+    library: LibrarySeries,
     machine: MachineSeries,
     verified: VerifiedSeries,
 }
@@ -89,6 +92,7 @@ impl Series {
             budget: BudgetSeries::new(&register)?,
             requests: RequestSeries::new(&register)?,
             runs: RunSeries::new(&register)?,
+            library: LibrarySeries::new(&register)?,
             machine: MachineSeries::new(&register)?,
             verified: VerifiedSeries::new(&register)?,
             register,

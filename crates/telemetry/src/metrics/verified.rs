@@ -8,25 +8,24 @@ use ledger::Verification;
 
 #[derive(Debug)]
 pub(super) struct VerifiedSeries {
+    /// Without series until there was a verification: a 0 would say that it found nothing broken.
     assets: IntGaugeVec,
     at: IntGauge,
 }
 
 impl VerifiedSeries {
     pub(super) fn new(register: &Register) -> Result<Self> {
-        let verified = Self {
+        Ok(Self {
             assets: register.gauges(
                 "connector_verified_assets",
                 "Protected assets, by whether the last verification found what the marker says.",
                 "result",
             )?,
-            at: register
-                .gauge("connector_verified_timestamp_seconds", "When the last verification ended.")?,
-        };
-        for result in ["held", "broken", "unchecked"] {
-            verified.assets.with_label_values(&[result]);
-        }
-        Ok(verified)
+            at: register.gauge(
+                "connector_verified_timestamp_seconds",
+                "When the last verification ended; 0 if there was none.",
+            )?,
+        })
     }
 }
 
@@ -63,6 +62,7 @@ mod tests {
             bytes_downloaded: 5,
         };
         let metrics = Metrics::new();
+        assert!(!metrics.render().contains("connector_verified_assets"), "nothing was verified");
         metrics.verified(&verification);
         let text = metrics.render();
         for line in [
