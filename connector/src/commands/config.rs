@@ -27,6 +27,7 @@ fn check(global: &GlobalOptions) -> Result<(), Failure> {
     config.imatag.credential()?;
     config.imatag.wire()?;
     producer::schedule::check(&config.producer)?;
+    config.page.named_tokens()?;
     if config.broker.is_some() {
         wiring::broker(&config, "connector config check")?;
     }

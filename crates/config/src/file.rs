@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ChecksSection, Filters, QuietHours, ReaderSection, SecretValue, Span, Zone};
+use super::{ChecksSection, Filters, PageSection, QuietHours, ReaderSection, SecretValue, Span, Zone};
 use common::address;
 use common::job::{Directory, OutputMode};
 use common::marker::LegacyMeaning;
@@ -63,6 +63,9 @@ pub struct Config {
     /// The endpoint for health and metrics.
     #[serde(default)]
     pub http: HttpSection,
+    /// The operator's page.
+    #[serde(default)]
+    pub page: PageSection,
 }
 
 /// `[bynder]`

@@ -170,10 +170,16 @@ fn place(table: &mut Table, prefix: &str, folder: &Path) {
         let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match value {
             Value::Table(below) => place(below, &dotted, folder),
+            Value::Array(entries) => {
+                entries
+                    .iter_mut()
+                    .filter_map(Value::as_table_mut)
+                    .for_each(|below| place(below, &dotted, folder));
+            }
             Value::String(path)
                 if dotted == "broker.ca_file"
                     || (dotted == "imatag.profile" && path != BUILTIN_NAME)
-                    || dotted.strip_suffix(".file").is_some_and(|key| SECRETS.contains(&key)) =>
+                    || dotted.strip_suffix(".file").is_some_and(is_secret) =>
             {
                 // Both were texts, so nothing is lost.
                 *path = folder.join(&*path).to_string_lossy().into_owned();
@@ -181,6 +187,11 @@ fn place(table: &mut Table, prefix: &str, folder: &Path) {
             _ => {}
         }
     }
+}
+
+/// Whether a secret has this key, written without the index of a list's entry.
+fn is_secret(key: &str) -> bool {
+    SECRETS.contains(&key) || key == "page.tokens.token"
 }
 
 fn leaves(table: &Table, prefix: &str, keys: &mut Vec<String>) {
@@ -202,7 +213,8 @@ mod tests {
         let outer = tempfile::tempdir().unwrap();
         let path = outer.path().join("connector.toml");
         let text = "imatag.profile = 'wire.toml'\nbroker.ca_file = '/etc/ca.pem'\nbynder.api_token.file = 'in/token'\n\
-                    producer.state_dir = 'state'\nimatag.profile_overrides.submit.extra.file = 'a'";
+                    producer.state_dir = 'state'\nimatag.profile_overrides.submit.extra.file = 'a'\n\
+                    [[page.tokens]]\nname = 'Anna'\ntoken.file = 'in/anna'";
         std::fs::write(&path, text).unwrap();
         let environment = vec![("CONNECTOR_IMATAG__API_KEY__FILE".to_owned(), "key".to_owned())];
         let read = Layers::read(Some(&path), Chosen::Named, environment, &[]).unwrap();
@@ -213,6 +225,7 @@ mod tests {
             "broker.ca_file = '/etc/ca.pem'\nproducer.state_dir = 'state'\nimatag.api_key.file = 'key'"
                 .to_owned(),
             "imatag.profile_overrides.submit.extra.file = 'a'".to_owned(),
+            format!("[[page.tokens]]\nname = 'Anna'\ntoken.file = '{}'", beside("in/anna")),
         ]
         .join("\n")
         .parse()

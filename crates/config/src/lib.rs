@@ -22,6 +22,7 @@ mod error;
 mod file;
 mod filters;
 mod layers;
+mod page;
 mod parse;
 mod proxies;
 mod quiet_hours;
@@ -47,6 +48,7 @@ pub use file::{
 };
 pub use filters::{DateRange, Exclude, Filters, read_moment};
 pub use layers::{Origin, Override};
+pub use page::{NamedToken, PageSection, PageToken};
 pub use quiet_hours::{Backlog, Day, QuietHours, TimeOfDay, Zone};
 pub use reader::ReaderSection;
 pub use rotate::rotate;

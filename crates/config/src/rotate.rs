@@ -41,9 +41,25 @@ fn walk(
             rotated.push(dotted);
         } else if let Some(inner) = item.as_table_like_mut() {
             walk(inner, &dotted, recipient, rotated)?;
+        } else {
+            for (index, entry) in entries(item).into_iter().enumerate() {
+                walk(entry, &format!("{dotted}[{index}]"), recipient, rotated)?;
+            }
         }
     }
     Ok(())
+}
+
+/// The tables of a list, in either notation.
+fn entries(item: &mut Item) -> Vec<&mut dyn TableLike> {
+    match item {
+        Item::ArrayOfTables(tables) => tables.iter_mut().map(|table| table as &mut dyn TableLike).collect(),
+        Item::Value(Value::Array(values)) => values
+            .iter_mut()
+            .filter_map(|value| Some(value.as_inline_table_mut()? as &mut dyn TableLike))
+            .collect(),
+        Item::None | Item::Value(_) | Item::Table(_) => Vec::new(),
+    }
 }
 
 /// The armour, if the item is an encrypted secret.

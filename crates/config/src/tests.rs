@@ -1,4 +1,5 @@
 mod modes;
+mod page;
 mod secrets;
 
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! Checks what the types cannot express.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use url::Url;
 
 use super::file::{BynderSection, Config, ImatagSection, QueueSection};
 use super::secret::{IDENTITY_FILE, identity_file};
-use super::{ConfigError, OutputMode, SecretValue, address, quiet_hours};
+use super::{ConfigError, OutputMode, SecretValue, address, page, quiet_hours};
 use common::asset::AssetType;
 use files::written::{self, Chosen};
 use http_client::{LinkHosts, named_files};
@@ -37,7 +38,7 @@ const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
 /// Each part is a connection, for each file that is being uploaded.
 const PARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=16;
 
-/// The keys of all secrets.
+/// The keys of all secrets outside lists.
 pub(super) const SECRETS: [&str; 6] = [
     "bynder.api_token",
     "bynder.oauth.client_secret",
@@ -54,6 +55,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     directories(&config.imatag)?;
     config.checks.validate()?;
     config.reader.validate()?;
+    config.page.validate()?;
     rungs(&config.queue, config.worker.request_timeout.0)?;
     if !(1..=1024).contains(&config.worker.concurrency) {
         return Err(ConfigError::value("worker.concurrency", "must be from 1 to 1024"));
@@ -193,7 +195,7 @@ fn written_fields(config: &Config) -> Result<(), ConfigError> {
 
 impl Config {
     /// All secrets that are given, by their dotted keys.
-    pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretValue)> {
+    pub fn secrets(&self) -> impl Iterator<Item = (Cow<'static, str>, &SecretValue)> {
         let (bynder, imatag) = (self.bynder.oauth.as_ref(), self.imatag.oauth.as_ref());
         let broker = self.broker.as_ref();
         let secrets = [
@@ -204,7 +206,9 @@ impl Config {
             broker.map(|broker| &broker.url),
             broker.and_then(|broker| broker.message_key.as_ref()),
         ];
-        SECRETS.into_iter().zip(secrets).filter_map(|(key, secret)| Some((key, secret?)))
+        let single = SECRETS.into_iter().zip(secrets).filter_map(|(key, secret)| Some((key.into(), secret?)));
+        let tokens = self.page.tokens.iter().enumerate();
+        single.chain(tokens.map(|(index, entry)| (page::secret_key(index).into(), &entry.token)))
     }
 }
 
@@ -222,10 +226,11 @@ fn warnings(config: &Config) -> Vec<String> {
     ];
     let named = named.into_iter().filter_map(|(key, path)| Some((key, path?)));
     let authorities = authorities.iter().map(|(variable, path)| (*variable, path.as_path()));
-    let secrets = config.secrets().filter_map(|(key, secret)| Some((key, secret.file()?)));
     let identity = identity_file();
     let identity = identity.as_deref().map(|path| (IDENTITY_FILE, path));
-    for (key, path) in named.chain(authorities).chain(secrets).chain(identity) {
+    let others = named.chain(authorities).chain(identity).map(|(key, path)| (Cow::from(key), path));
+    let secrets = config.secrets().filter_map(|(key, secret)| Some((key, secret.file()?)));
+    for (key, path) in others.chain(secrets) {
         // A file that is refused fails where it is read.
         if let Ok(Some(doubt)) = written::check(path, Chosen::Found) {
             warnings.push(format!("{key}: {}: {doubt}", path.display()));

@@ -1,5 +1,7 @@
 //! The doctor's findings, one line each.
 
+use std::borrow::Cow;
+
 use bynder::BynderError;
 use cli::output;
 use common::failure::Failure;
@@ -27,7 +29,7 @@ impl Finding {
 /// The findings, printed as they come.
 pub(super) struct Report {
     is_json: bool,
-    findings: Vec<(&'static str, Finding)>,
+    findings: Vec<(Cow<'static, str>, Finding)>,
 }
 
 impl Report {
@@ -35,7 +37,8 @@ impl Report {
         Self { is_json, findings: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, check: &'static str, finding: Finding) {
+    pub(super) fn add(&mut self, check: impl Into<Cow<'static, str>>, finding: Finding) {
+        let check = check.into();
         if !self.is_json {
             let (word, text) = finding.parts();
             output::data(&format!("{}  {check}: {text}", word.to_uppercase()));
