@@ -2,36 +2,19 @@
 
 use std::net::SocketAddr;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::server::{Connections, serve_router};
 use super::{Metrics, Readiness};
 use common::failure::Failure;
 use common::visible::shown;
 
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Maximum concurrent connections; more wait until one ends.
-const MOST_CONNECTIONS: usize = 64;
-/// How long a client may take for the head of a request, including the time between two requests.
-const LONGEST_HEAD: Duration = Duration::from_secs(30);
-/// Maximum duration of a connection, so that a client that does not read the response frees its permit.
-const LONGEST_CONNECTION: Duration = Duration::from_mins(5);
-/// How long to wait after `accept` has failed, for example for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Listens, and serves in the background until `stop`. Returns the address, with the actual port if port 0 was given.
 pub async fn serve(
@@ -40,63 +23,7 @@ pub async fn serve(
     readiness: Readiness,
     stop: CancellationToken,
 ) -> Result<SocketAddr, Failure> {
-    let refused = |error: std::io::Error| {
-        Failure::Configuration(format!(
-            "http.listen: cannot listen on {listen}: {error}; each process on a machine needs an address of its own"
-        ))
-    };
-    let listener = TcpListener::bind(listen).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    let router = router(metrics, readiness);
-    tasks::lasting(async move {
-        let serving = Serving {
-            router,
-            permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
-            shutdown: GracefulShutdown::new(),
-        };
-        stop.run_until_cancelled(serving.accept_all(&listener)).await;
-        drop(listener);
-        serving.shutdown.shutdown().await;
-    });
-    Ok(address)
-}
-
-/// Serves connections. `axum::serve` is not used because it bounds neither their number nor their duration.
-struct Serving {
-    router: Router,
-    permits: Arc<Semaphore>,
-    shutdown: GracefulShutdown,
-}
-
-impl Serving {
-    async fn accept_all(&self, listener: &TcpListener) {
-        // The semaphore is never closed.
-        while let Ok(place) = Arc::clone(&self.permits).acquire_owned().await {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let answered = self.answer(stream);
-                    tasks::brief(async move {
-                        answered.await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the endpoint for health and metrics cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn answer(&self, stream: TcpStream) -> impl Future<Output = ()> + use<> {
-        let mut protocol = http1::Builder::new();
-        protocol.timer(TokioTimer::new()).header_read_timeout(LONGEST_HEAD);
-        let service = TowerToHyperService::new(self.router.clone());
-        let connection = protocol.serve_connection(TokioIo::new(stream), service);
-        let watched = self.shutdown.watch(connection);
-        // The result is ignored: it concerns only the client.
-        async move { drop(tokio::time::timeout(LONGEST_CONNECTION, watched).await) }
-    }
+    serve_router("http.listen", listen, router(metrics, readiness), Connections::Kept, stop).await
 }
 
 fn router(metrics: Metrics, readiness: Readiness) -> Router {
@@ -121,9 +48,13 @@ fn verdict(good: &str, reasons: &[String]) -> (StatusCode, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use jiff::Timestamp;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
+    use super::super::server::{LONGEST_CONNECTION, LONGEST_HEAD, MOST_CONNECTIONS};
     use super::*;
     use common::job::{Job, Lane, RunId};
 
