@@ -37,4 +37,5 @@ pub mod prose;
 pub mod service;
 pub mod service_id;
 pub mod span;
+pub mod spreadsheet;
 pub mod visible;

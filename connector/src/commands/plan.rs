@@ -8,10 +8,11 @@ use cli::options::GlobalOptions;
 use cli::output;
 use common::asset::Asset;
 use common::failure::Failure;
+use common::spreadsheet::cell;
 use producer::plan::{self, List};
 use serde::Serialize;
 
-use super::spreadsheet::{row, safe};
+use super::spreadsheet::row;
 use crate::arguments::{ListFormat, Plan};
 
 pub(crate) async fn run(global: &GlobalOptions, command: &Plan) -> Result<(), Failure> {
@@ -63,7 +64,7 @@ impl Line {
     }
 
     fn csv(self, is_first: bool) -> io::Result<()> {
-        let line = Self { asset_id: safe(&self.asset_id), asset_name: safe(&self.asset_name), ..self };
+        let line = Self { asset_id: cell(&self.asset_id), asset_name: cell(&self.asset_name), ..self };
         row(line, is_first)?.lines().try_for_each(output::try_data)
     }
 }

@@ -7,10 +7,11 @@ use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use common::job::RunId;
+use common::spreadsheet::cell;
 use ledger::state::State;
 use ledger::{Counts, Extent, Ledger, Line};
 
-use super::spreadsheet::{row, safe};
+use super::spreadsheet::row;
 use crate::arguments::{Format, Report, ReportScope};
 
 pub(crate) async fn run(global: &GlobalOptions, report: &Report) -> Result<(), Failure> {
@@ -97,7 +98,7 @@ fn csv(line: Line, is_first: bool) -> io::Result<()> {
 
 /// The line with all texts made safe for a spreadsheet. The other fields contain no text from outside.
 fn harmless(line: Line) -> Line {
-    let text = |text: String| safe(&text);
+    let text = |text: String| cell(&text);
     Line {
         asset_id: text(line.asset_id),
         asset_name: text(line.asset_name),
