@@ -9,8 +9,8 @@ use common::job::JobId;
 use common::outcome::{FailureClass, Outcome, OutcomeEvent};
 use common::parse_error::harmless;
 use config::Config;
-use ledger::Ledger;
 use ledger::state::State;
+use ledger::{FailedFrom, Ledger};
 use queue::{FailedFilter, FailedJobs, Selection};
 use serde_json::json;
 
@@ -84,7 +84,8 @@ async fn list(global: &GlobalOptions, config: &Config, page: &FailedPage) -> Res
         return Ok(());
     };
     let skip = (page.page - 1).saturating_mul(page.limit);
-    let events = ledger.failed_page(&filter, skip, page.limit).await?;
+    let most = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let events = ledger.failed_page(&filter, FailedFrom::Skip(skip), most).await?.events;
     for event in &events {
         print(global, event);
     }

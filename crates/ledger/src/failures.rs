@@ -1,12 +1,14 @@
 //! Assets whose last job failed for good.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::{Ledger, LostJob, last_outcome};
 use crate::state::DatabaseError;
-use crate::state::record::{COLUMNS, DROPPED, Form, JOINED, Kind, Packed, Recorded, find};
+use crate::state::record::{COLUMNS, DROPPED, FAILED, Form, JOINED, Kind, Packed, Recorded, find};
 use common::asset::AssetId;
 use common::job::JobId;
 use common::outcome::{FailureClass, Outcome, OutcomeEvent};
@@ -45,16 +47,110 @@ impl FailedFilter {
     }
 }
 
-/// Failed jobs that are not dropped, by class, the oldest of each class first; ?1 to ?4 are the filter. The index contains
-/// all that a page skips.
-const KEPT: &str = "FROM assets INDEXED BY assets_failed_by_class
-    WHERE assets.outcome >= 16 AND assets.outcome < 128
+const BY_CLASS: &str = "FROM assets INDEXED BY assets_failed_by_class";
+
+/// Whether a failed job is not dropped; ?1 to ?4 are the filter.
+const KEPT: &str = "assets.outcome >= 16 AND +assets.outcome < 128
     AND (?1 IS NULL OR assets.outcome = ?1)
     AND (?2 IS NULL OR assets.asset = (SELECT asset FROM assets AS named WHERE asset_id = ?2))
     AND (?3 IS NULL OR assets.last_outcome = (SELECT last FROM published AS named WHERE job_id = ?3))
     AND (?4 IS NULL OR EXISTS (SELECT 1 FROM outcomes AS named
                                WHERE sequence = last_outcome AND instr(lower(asset_name), lower(?4)) > 0))
     AND NOT EXISTS (SELECT 1 FROM published AS other WHERE other.asset = assets.asset AND other.open = 1)";
+
+/// The place of a failed job in the order of a page: the code of its class, and its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FailedPlace(i64, i64);
+
+impl fmt::Display for FailedPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.0, self.1)
+    }
+}
+
+impl FromStr for FailedPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (code, sequence) = text.split_once('.').ok_or(())?;
+        Ok(Self(code.parse().map_err(drop)?, sequence.parse().map_err(drop)?))
+    }
+}
+
+/// Where a page of failed jobs begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedFrom {
+    /// After this many jobs, each of which costs a step.
+    Skip(u64),
+    /// With the first job after this place.
+    After(FailedPlace),
+    /// So that it ends with the last job before this place.
+    Before(FailedPlace),
+}
+
+/// A page of failed jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedPage {
+    pub events: Vec<OutcomeEvent>,
+    /// The place of the first job, if there are jobs before it.
+    pub before: Option<FailedPlace>,
+    /// The place of the last job, if there are jobs after it.
+    pub after: Option<FailedPlace>,
+}
+
+/// The range of the index in which the page is; a class is a range as well, so that nothing else is read.
+fn range(filter: &FailedFilter, from: FailedFrom) -> (FailedPlace, FailedPlace) {
+    let class = filter.class.map(|class| Kind::Failed(class).code());
+    let (first, last) = class.map_or((FAILED, DROPPED - 1), |code| (code, code));
+    let (low, high) = (FailedPlace(first, i64::MIN), FailedPlace(last, i64::MAX));
+    match from {
+        FailedFrom::Skip(_) => (low, high),
+        FailedFrom::After(place) => (place.max(low), high),
+        FailedFrom::Before(place) => (low, place.min(high)),
+    }
+}
+
+fn page(
+    connection: &Connection,
+    filter: &FailedFilter,
+    from: FailedFrom,
+    count: usize,
+) -> Result<FailedPage, DatabaseError> {
+    let (low, high) = range(filter, from);
+    let order = if matches!(from, FailedFrom::Before(_)) { "DESC" } else { "ASC" };
+    let sql = format!(
+        "SELECT {COLUMNS}, page.class FROM (SELECT assets.outcome AS class, assets.last_outcome AS sequence {BY_CLASS}
+                WHERE (assets.outcome, assets.last_outcome) > (?5, ?6) AND (assets.outcome, assets.last_outcome) < (?7, ?8)
+                AND {KEPT}
+                ORDER BY assets.outcome {order}, assets.last_outcome {order} LIMIT ?9 OFFSET ?10) AS page
+         CROSS JOIN {JOINED} WHERE outcomes.sequence = page.sequence
+         ORDER BY page.class {order}, page.sequence {order}"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let (class, asset, job, name) = parts(filter);
+    // One more shows whether there are any.
+    let more = count.saturating_add(1);
+    let skip = if let FailedFrom::Skip(skip) = from { skip } else { 0 };
+    let mut rows =
+        statement.query(params![class, asset, job, name, low.0, low.1, high.0, high.1, more, skip])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let Recorded { sequence, event, .. } = Recorded::read(row)?;
+        found.push((FailedPlace(row.get(18)?, sequence), event));
+    }
+    let has_more = found.len() > count;
+    found.truncate(count);
+    if matches!(from, FailedFrom::Before(_)) {
+        found.reverse();
+    }
+    let (first, last) = (found.first().map(|(place, _)| *place), found.last().map(|(place, _)| *place));
+    let (before, after) = match from {
+        FailedFrom::Skip(0) => (None, last.filter(|_| has_more)),
+        FailedFrom::Skip(_) | FailedFrom::After(_) => (first, last.filter(|_| has_more)),
+        FailedFrom::Before(_) => (first.filter(|_| has_more), last),
+    };
+    Ok(FailedPage { events: found.into_iter().map(|(_, event)| event).collect(), before, after })
+}
 
 /// Records that a person dropped a failed job. Its asset stays failed, but the job is listed no longer.
 pub fn note_dropped(transaction: &Transaction<'_>, job: &JobId) -> Result<(), DatabaseError> {
@@ -81,31 +177,16 @@ impl Ledger {
             .await
     }
 
-    /// A page of the failed jobs that are not dropped, by class, the oldest of each class first.
+    /// A page of the failed jobs that are not dropped, by class, the oldest of each class first. After or before a place it costs
+    /// the same wherever it is.
     pub async fn failed_page(
         &self,
         filter: &FailedFilter,
-        skip: u64,
-        count: u64,
-    ) -> Result<Vec<OutcomeEvent>, DatabaseError> {
+        from: FailedFrom,
+        count: usize,
+    ) -> Result<FailedPage, DatabaseError> {
         let filter = filter.clone();
-        let sql = format!(
-            "SELECT {COLUMNS} FROM (SELECT assets.outcome AS class, assets.last_outcome AS sequence {KEPT}
-                                    ORDER BY assets.outcome, assets.last_outcome LIMIT ?5 OFFSET ?6) AS page
-             CROSS JOIN {JOINED} WHERE outcomes.sequence = page.sequence ORDER BY page.class, page.sequence"
-        );
-        self.state
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(&sql)?;
-                let (class, asset, job, name) = parts(&filter);
-                let mut rows = statement.query(params![class, asset, job, name, count, skip])?;
-                let mut page = Vec::new();
-                while let Some(row) = rows.next()? {
-                    page.push(Recorded::read(row)?.event);
-                }
-                Ok(page)
-            })
-            .await
+        self.state.read(move |connection| page(connection, &filter, from, count)).await
     }
 
     /// The number of matching failed jobs that are not dropped, by class.
@@ -114,7 +195,7 @@ impl Ledger {
         filter: &FailedFilter,
     ) -> Result<BTreeMap<&'static str, u64>, DatabaseError> {
         let filter = filter.clone();
-        let sql = format!("SELECT assets.outcome, count(*) {KEPT} GROUP BY assets.outcome");
+        let sql = format!("SELECT assets.outcome, count(*) {BY_CLASS} WHERE {KEPT} GROUP BY assets.outcome");
         self.state
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(&sql)?;

@@ -4,7 +4,7 @@ use common::job::Lane;
 use common::outcome::{FailureClass, Outcome};
 
 /// Codes from here on are failures; SQL statements and indexes name this number.
-const FAILED: i64 = 16;
+pub(crate) const FAILED: i64 = 16;
 
 /// Added to the code of an asset's failure once a person has dropped the failed job; SQL statements name it as well.
 pub(crate) const DROPPED: i64 = 128;
