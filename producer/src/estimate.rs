@@ -1,32 +1,17 @@
 //! Estimates the cost of a run from what it found.
 
 use bytesize::ByteSize;
-use config::{Config, OutputMode};
+use config::Config;
+use standing::calls_an_asset;
 
 use crate::found::Portion;
 use crate::run::Report;
 
-/// Portal calls for a small asset: download location, init, register, finalise, marker, check, save, and its share
-/// of the calls that serve many jobs.
-const CALLS_AN_ASSET: f64 = 7.5;
-/// The same if the file goes into a copy: also checks whether the asset can be copied, and checks the copy.
-const CALLS_A_COPY: f64 = 9.5;
-/// The same for an additional file, which needs no finalise.
-const CALLS_AN_ADDITIONAL_FILE: f64 = 6.5;
 /// Bynder's window, which the configured budget refers to.
 const WINDOW_SECONDS: f64 = 300.0;
 
 pub(crate) fn least_seconds(report: &Report, config: &Config) -> f64 {
     calls(report, config) * WINDOW_SECONDS / f64::from(config.bynder.requests_per_5_minutes.get())
-}
-
-/// Portal calls for a small asset.
-pub fn calls_an_asset(mode: OutputMode) -> f64 {
-    match mode {
-        OutputMode::Version => CALLS_AN_ASSET,
-        OutputMode::Copy => CALLS_A_COPY,
-        OutputMode::Additional => CALLS_AN_ADDITIONAL_FILE,
-    }
 }
 
 pub(crate) fn calls(report: &Report, config: &Config) -> f64 {

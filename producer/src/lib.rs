@@ -2,16 +2,16 @@
 //!
 //! [`enumerate`] walks the library, [`filter`] and [`select`] decide by each row alone, [`run`] publishes jobs and
 //! keeps the ledger; [`RunSession`] is one run, from the request to its summary. [`arguments`] are the command-line
-//! arguments of a run; [`plan`] shows what it would do, [`asked`] what was requested before.
+//! arguments of a run; [`plan`] shows what it would do.
 
 mod allowance;
 pub mod arguments;
-pub mod asked;
+mod asked;
 mod census;
 mod cursor;
 pub mod destination;
 pub mod enumerate;
-pub mod estimate;
+mod estimate;
 mod failure;
 mod figures;
 pub mod filter;

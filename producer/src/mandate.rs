@@ -6,9 +6,10 @@ use common::failure::Failure;
 use config::{Config, Filters, Limits};
 use ledger::Ledger;
 use serde_json::Value;
+use standing::asked::{Asked, Unrequested, held};
 
 use crate::arguments::{Asker, Hold, Scope};
-use crate::asked::{Asked, Unrequested, asked, held, left, note, settle};
+use crate::asked::{asked, left, note, settle, unrequested};
 use crate::run::{self, Admission, Environment, Options, Report};
 use crate::{cursor, filter, first_run, full_run};
 
@@ -114,7 +115,7 @@ pub(crate) async fn ready(
         let dry = Options { scope: whole, dry_run: true, admission: admission.clone(), ..Options::default() };
         let unlimited = Environment { limits: Limits::default(), ..environment.clone() };
         let counted = Box::pin(run::run(&unlimited, &dry, patience, |_| {})).await?;
-        ready.held = Unrequested::of(&counted, config, filters);
+        ready.held = unrequested(&counted, config, filters);
         settle(ledger, ready.held.as_ref(), accepted.clone()).await?;
         if let Some(held) = &ready.held {
             let words = held.in_words();
@@ -146,7 +147,7 @@ impl Ready {
         let Some(accepted) = self.accepted.take().filter(|_| report.found.limit.is_none()) else {
             return Ok(());
         };
-        self.held = accepted.filters.clone().and_then(|filters| Unrequested::of(report, config, filters));
+        self.held = accepted.filters.clone().and_then(|filters| unrequested(report, config, filters));
         settle(ledger, self.held.as_ref(), accepted).await
     }
 }

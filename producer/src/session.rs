@@ -8,12 +8,12 @@ use bynder::patience::Patience;
 use common::failure::Failure;
 use config::Config;
 use ledger::{RunMode, Tally};
+use standing::asked::Unrequested;
 use telemetry::RunResult;
 use tokio_util::sync::CancellationToken;
 
 use crate::allowance::Limit;
 use crate::arguments::Scope;
-use crate::asked::Unrequested;
 use crate::found::RunCounts;
 use crate::mandate::{self, Purpose, Ready};
 use crate::run::{self, Environment, Report, RunError};

@@ -6,9 +6,9 @@ use cli::output;
 use common::failure::Failure;
 use ledger::Tally;
 use serde::Serialize;
+use standing::asked::Unrequested;
 
 use crate::allowance::Limit;
-use crate::asked::Unrequested;
 use crate::run::Report;
 use crate::select::SkipReason;
 use cli::options::GlobalOptions;

@@ -1,8 +1,6 @@
 //! `connector status`: the state of the work, without changing anything and without a call to Bynder.
 
-mod forecast;
 mod shown;
-mod standing;
 
 use std::io::ErrorKind;
 
@@ -36,7 +34,7 @@ pub(crate) async fn run(global: &GlobalOptions, status: &Status) -> Result<(), F
     if !status.watch {
         let standing = Standing::now(&config, status.embedded).await?;
         let _ = show(&standing);
-        return standing.depth.map(|_| ()).map_err(|failure| Failure::Reported(failure.code()));
+        return standing.queues.depth.map(|_| ()).map_err(|failure| Failure::Reported(failure.code()));
     }
     let stop = stop_on_signals()?;
     let is_screen = output::is_screen() && !global.json;

@@ -4,26 +4,25 @@ use std::time::Duration;
 
 use config::Span;
 use ledger::{Exposure, RunStatus};
-use producer::asked::Unrequested;
 use queue::Depth;
 use rabbitmq::Member;
+use standing::asked::Unrequested;
+use standing::{Forecast, Standing};
 use wiring::quiet_hours::Effect;
-
-use super::forecast::Forecast;
-use super::standing::Standing;
 
 /// The lines, each at most 80 characters unless names are longer. `directory` is the state directory.
 pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
     let mut lines = Vec::new();
     lines.extend(halts(standing));
-    match &standing.depth {
+    match &standing.queues.depth {
         Ok(depth) => lines.extend(queues(depth)),
         Err(failure) => lines.push(format!("the queues cannot be looked at: {failure}")),
     }
-    if !standing.services_out.is_empty() {
-        lines.push(pair("cannot be used", &standing.services_out.join(", ")));
+    let services_out = &standing.queues.services_out;
+    if !services_out.is_empty() {
+        lines.push(pair("cannot be used", &services_out.join(", ")));
     }
-    if let Some(members) = &standing.members {
+    if let Some(members) = &standing.queues.members {
         lines.extend(at_work(members, &standing.deployment));
         lines.extend(members.iter().filter(|member| !member.services_out.is_empty()).map(trouble));
     }
@@ -67,12 +66,12 @@ fn pair(name: &str, value: &str) -> String {
 }
 
 fn halts(standing: &Standing) -> Vec<String> {
-    let paused = standing.paused.as_ref().map(|pause| {
+    let paused = standing.queues.paused.as_ref().map(|pause| {
         let reason = pause.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         format!("paused by a person since {}{reason}; `connector resume` continues", pause.since)
     });
     let held = standing.held.as_ref().map(Unrequested::in_words);
-    let silent = standing.silent.then(|| {
+    let silent = standing.queues.silent.then(|| {
         "nothing is sent to Bynder: its request limit was reached; this passes by itself".to_owned()
     });
     paused.into_iter().chain(silent).chain(standing.quiet.as_ref().map(quiet)).chain(held).collect()
@@ -158,9 +157,9 @@ fn run(run: &RunStatus) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use producer::asked::Asked;
+    use standing::asked::Asked;
+    use standing::{Ended, Queues, forecast};
 
-    use super::super::forecast::{Ended, forecast};
     use super::*;
 
     #[test]
@@ -191,17 +190,19 @@ mod tests {
             failed_by_reason: BTreeMap::from([("permission".to_owned(), 12)]),
             verified: None,
             has_state: true,
-            depth: Ok(Depth { submit_backlog: 23_000, waiting: 400, ..Depth::default() }),
+            queues: Queues {
+                depth: Ok(Depth { submit_backlog: 23_000, waiting: 400, ..Depth::default() }),
+                members: Some(vec![
+                    member("worker", "connector", &["imatag"]),
+                    member("worker", "connector", &[]),
+                    member("producer", "connector", &[]),
+                    member("worker", "other", &[]),
+                ]),
+                services_out: Vec::new(),
+                paused: None,
+                silent: true,
+            },
             deployment: "connector".to_owned(),
-            members: Some(vec![
-                member("worker", "connector", &["imatag"]),
-                member("worker", "connector", &[]),
-                member("producer", "connector", &[]),
-                member("worker", "other", &[]),
-            ]),
-            services_out: Vec::new(),
-            paused: None,
-            silent: true,
             quiet: None,
             not_replayable: 12,
             asked: Some(Asked { cap: Some(3), ..Asked::default() }),

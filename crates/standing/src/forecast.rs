@@ -9,34 +9,29 @@ const WINDOW: Duration = Duration::from_mins(5);
 
 /// The remaining work, and how long it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Forecast {
-    pub(super) open: u64,
+pub struct Forecast {
+    pub open: u64,
     /// Jobs that ended per minute, over the last five minutes or since the first of them ended; `None` if this machine
     /// has no record of them.
-    pub(super) jobs_per_minute: Option<f64>,
+    pub jobs_per_minute: Option<f64>,
     /// Seconds until no job is open, at this rate; `None` while no job ends.
-    pub(super) seconds_at_rate: Option<u64>,
+    pub seconds_at_rate: Option<u64>,
     /// Seconds that the request budget requires at least.
-    pub(super) seconds_at_budget: u64,
+    pub seconds_at_budget: u64,
 }
 
 /// Jobs that ended recently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ended {
-    pub(super) count: u64,
+pub struct Ended {
+    pub count: u64,
     /// How long ago the first of them ended.
-    pub(super) over: Duration,
+    pub over: Duration,
 }
 
 /// The shortest period to measure over: one second shows nothing.
 const SHORTEST: Duration = Duration::from_mins(1);
 
-pub(super) fn forecast(
-    open: u64,
-    ended: Option<Ended>,
-    calls_a_job: f64,
-    calls_in_a_window: u32,
-) -> Forecast {
+pub fn forecast(open: u64, ended: Option<Ended>, calls_a_job: f64, calls_in_a_window: u32) -> Forecast {
     let window = WINDOW.as_secs_f64();
     let jobs_per_minute =
         ended.map(|ended| ended.count as f64 * 60.0 / ended.over.max(SHORTEST).as_secs_f64());
