@@ -21,7 +21,7 @@ pub(crate) struct Census {
 }
 
 /// What a resumed walk needs of the count before it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counted {
     library: Option<u64>,
     #[serde(flatten)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use budget::{Figures, Records};
 use common::failure::Failure;
 use jiff::Timestamp;
-use ledger::{FailedFilter, LibraryCounts};
+use ledger::{FailedFilter, RecordCounts};
 use queue::EmbeddedQueue;
 use standing::{Queues, Standing};
 use tokio::sync::Mutex;
@@ -23,7 +23,7 @@ const COUNTS_FRESH: Duration = Duration::from_secs(30);
 pub(super) struct Snapshot {
     pub(super) at: Timestamp,
     pub(super) standing: Standing,
-    pub(super) library: LibraryCounts,
+    pub(super) library: RecordCounts,
     /// Failed jobs that are kept, by class.
     pub(super) failed: BTreeMap<&'static str, u64>,
     /// The request budget of the running connector.
@@ -41,7 +41,7 @@ pub(super) struct BudgetFigures {
 #[derive(Default)]
 pub(super) struct Snapshots {
     latest: Mutex<Option<(Instant, Arc<Snapshot>)>>,
-    counts: Mutex<Option<(Instant, LibraryCounts)>>,
+    counts: Mutex<Option<(Instant, RecordCounts)>>,
 }
 
 impl Snapshots {
@@ -61,7 +61,7 @@ impl Snapshots {
         let queues = queues(state, record.as_ref()).await;
         let ledger = record.as_ref().map(|record| &record.ledger);
         let standing = Standing::of(state.config(), ledger, queues).await?;
-        let (mut library, mut failed) = (LibraryCounts::default(), BTreeMap::new());
+        let (mut library, mut failed) = (RecordCounts::default(), BTreeMap::new());
         if let Some(ledger) = ledger {
             library = self.counts(ledger).await?;
             failed = ledger.failed_by_class(&FailedFilter::default()).await?;
@@ -73,12 +73,12 @@ impl Snapshots {
         Ok(Snapshot { at: Timestamp::now(), standing, library, failed, budget, reasons: state.reasons() })
     }
 
-    async fn counts(&self, ledger: &ledger::Ledger) -> Result<LibraryCounts, Failure> {
+    async fn counts(&self, ledger: &ledger::Ledger) -> Result<RecordCounts, Failure> {
         let mut known = self.counts.lock().await;
         if let Some((_, counts)) = known.filter(|(at, _)| at.elapsed() < COUNTS_FRESH) {
             return Ok(counts);
         }
-        let counts = ledger.library_counts().await?;
+        let counts = ledger.record_counts().await?;
         *known = Some((Instant::now(), counts));
         Ok(counts)
     }
