@@ -65,9 +65,10 @@ impl Day {
         Self { most: limits.assets_per_day, ledger, counted: Mutex::default() }
     }
 
-    async fn has_room(&self, now: Timestamp) -> Result<bool, DatabaseError> {
-        let Some(most) = self.most else { return Ok(true) };
-        Ok(self.counted(now).await?.jobs < most)
+    /// How many more jobs may be published on the day of `now`, if that is limited.
+    pub(crate) async fn left(&self, now: Timestamp) -> Result<Option<u64>, DatabaseError> {
+        let Some(most) = self.most else { return Ok(None) };
+        Ok(Some(most.saturating_sub(self.counted(now).await?.jobs)))
     }
 
     async fn take(&self, now: Timestamp) -> Result<bool, DatabaseError> {
@@ -118,7 +119,7 @@ impl Allowance {
 
     /// The limit that leaves no room for another job, if there is one.
     pub(crate) async fn spent(&self, now: Timestamp) -> Result<Option<Limit>, DatabaseError> {
-        Ok(if self.day.has_room(now).await? { self.spent_by_run() } else { self.spent_by_day() })
+        Ok(if self.day.left(now).await? == Some(0) { self.spent_by_day() } else { self.spent_by_run() })
     }
 
     /// Counts a job that is published `now`, or returns the limit that forbids it.
@@ -133,6 +134,11 @@ impl Allowance {
             *left -= 1;
         }
         Ok(None)
+    }
+
+    /// How many more jobs `limits.assets_per_run` allows this run.
+    pub(crate) fn left_of_run(&self) -> Option<u64> {
+        self.of_run.iter().find_map(|(limit, left)| matches!(limit, Limit::AssetsPerRun(_)).then_some(*left))
     }
 
     fn spent_by_run(&self) -> Option<Limit> {
@@ -237,6 +243,7 @@ mod tests {
         // Counted, but not published yet.
         assert!(day.take(at(MIDNIGHT)).await.unwrap());
         assert!(day.take(at(LATE)).await.unwrap());
+        assert_eq!(day.left(at(MIDNIGHT)).await.unwrap(), Some(1));
         assert!(day.take(at(MIDNIGHT)).await.unwrap());
         assert!(!day.take(at(MIDNIGHT)).await.unwrap());
     }

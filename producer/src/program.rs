@@ -129,6 +129,8 @@ async fn many(
     readiness.set("broker", Err("not connected yet".to_owned()));
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
+    metrics.deployment_is(&config.queue.prefix);
+    metrics.run_interval_is(schedule.longest_interval());
     telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end).await?;
     let open = async || Fleet::open(config, metrics.clone()).await;
     let work = async || {

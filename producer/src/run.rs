@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
             Arc::clone(&environment.day)
         };
         let allowance = Allowance::of(&id, limits, max_assets, options.asked_for, ledger, day).await?;
-        Ok(Self {
+        let run = Self {
             environment,
             options,
             patience,
@@ -261,7 +261,9 @@ impl<'a> Run<'a> {
             recorded: 0,
             taken_up: HashMap::new(),
             census,
-        })
+        };
+        run.show_allowance();
+        Ok(run)
     }
 
     /// Publishes the assets in the order of the listing, and waits for room in the queue.

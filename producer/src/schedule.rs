@@ -41,6 +41,9 @@ struct Left {
     is_postponed: bool,
 }
 
+/// How many runs of a cron expression are looked at for the longest time between two: hourly ones of a week.
+const INTERVALS: u32 = 7 * 24;
+
 /// The readiness entry that is not ready until a person requests the first run.
 const FIRST_RUN: &str = "first run";
 
@@ -98,6 +101,24 @@ impl Schedule {
                 let next = next_occurrence(cron, zone, now);
                 let wait = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
                 wait.unwrap_or(Duration::from_hours(1))
+            }
+        }
+    }
+
+    /// The longest time between two runs, as far as the next of them show.
+    pub fn longest_interval(&self) -> Duration {
+        match self {
+            Self::Every(every) => *every,
+            Self::Cron(cron, zone) => {
+                let mut longest = Duration::ZERO;
+                let mut before = next_occurrence(cron, zone, Timestamp::now());
+                for _ in 0..INTERVALS {
+                    let next = before.and_then(|before| next_occurrence(cron, zone, before));
+                    let Some((from, to)) = before.zip(next) else { break };
+                    longest = longest.max(Duration::try_from(to.duration_since(from)).unwrap_or_default());
+                    before = next;
+                }
+                longest
             }
         }
     }
@@ -347,6 +368,9 @@ mod tests {
         ] {
             assert_eq!(next_occurrence(&cron, &berlin, at(now)), Some(at(next)), "after {now}");
         }
+        assert_eq!(every.longest_interval(), Duration::from_mins(1));
+        let workdays = schedule(None, Some("0 2 * * 1-5")).unwrap().unwrap();
+        assert_eq!(workdays.longest_interval(), Duration::from_hours(3 * 24));
         let hourly = schedule(None, Some("0 * * * *")).unwrap().unwrap();
         assert!(hourly.until_next(started) <= Duration::from_hours(1));
     }

@@ -44,13 +44,15 @@ fn documented_values(page: &str) -> BTreeMap<String, BTreeSet<String>> {
 /// The results of a verification.
 const VERIFIED: [&str; 3] = ["held", "broken", "unchecked"];
 
-/// What has no series before there is a result; a worker never has it.
-const LATE: [&str; 2] = ["connector_library_assets", "connector_verified_assets"];
+/// What has no series before there is a result, or without the setting; a worker never has it.
+const LATE: [&str; 3] =
+    ["connector_library_assets", "connector_limit_remaining_assets", "connector_verified_assets"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_and_producer_serve_exactly_the_documented_metrics_labels_and_values() {
     let page = document("docs/metrics.md");
     let fleet = Fleet::new(sandbox::Options { assets: 30, ..quick() }).await;
+    fleet.configure("[limits]\nassets_per_run = 1000\nassets_per_day = 1000");
     fleet.bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
     let [working, producing] = free_ports();
     let listen = |port| [("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"))];
@@ -68,11 +70,18 @@ async fn worker_and_producer_serve_exactly_the_documented_metrics_labels_and_val
         let mut values = documented_values(&page);
         if !is_late {
             metrics.retain(|name, _| !LATE.contains(&name.as_str()));
-            values.remove("state");
+            values.retain(|label, _| !["state", "limit"].contains(&label.as_str()));
             values.get_mut("result").unwrap().retain(|result| !VERIFIED.contains(&result.as_str()));
         }
         assert_eq!(scrape.metrics(), metrics);
-        values.insert("version".to_owned(), BTreeSet::from([env!("CARGO_PKG_VERSION").to_owned()]));
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        for (label, value) in [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("hostname", host.trim()),
+            ("deployment", fleet.prefix.as_str()),
+        ] {
+            values.insert(label.to_owned(), BTreeSet::from([value.to_owned()]));
+        }
         assert_eq!(scrape.values(), values);
         assert_no_complaint(&scrape.text);
         let health = get(port, "/healthz").await.unwrap();

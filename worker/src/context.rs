@@ -1,4 +1,5 @@
-//! What the parts of a step share. A step neither settles nor counts: this holds neither queue nor metrics.
+//! What the parts of a step share. A step does not settle: this holds no queue. Of the metrics it counts paid watermarks, which nothing
+//! else knows of.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use config::OutputMode;
 use files::spool::Spool;
 use imatag::Directory;
 use queue::{Locks, QueueError};
+use telemetry::Metrics;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
@@ -35,6 +37,7 @@ pub(crate) struct StepContext {
     pub(crate) breakers: Breakers,
     pub(crate) approval: Approval,
     pub(crate) service_times: ServiceTimes,
+    pub(crate) metrics: Metrics,
     pub(crate) settings: Arc<Settings>,
     permission: Permission<QueueError>,
 }
@@ -53,6 +56,7 @@ impl StepContext {
             breakers: environment.breakers.clone(),
             approval: environment.approval.clone(),
             service_times: environment.service_times.clone(),
+            metrics: environment.metrics.clone(),
             settings: Arc::clone(&environment.settings),
             permission: Permission::new(move || contact.contact()),
         }

@@ -103,6 +103,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     let bynder = wiring::bynder(config, &budget, &metrics)?;
     let imatag = wiring::imatag(config, &metrics)?;
     let spool = wiring::spool(config)?;
+    metrics.deployment_is(&config.queue.prefix);
     metrics.set_slots(config.worker.concurrency);
     metrics.step_deadline_is(config.worker.step_deadline.0);
     metrics.set_budget(config.bynder.requests_per_5_minutes.get());

@@ -36,6 +36,8 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
     config.imatag.credential()?;
     let schedule = Schedule::of(&config.producer)?.unwrap_or(Schedule::Every(EVERY));
     let (metrics, readiness, stop) = (Metrics::new(), Readiness::default(), stop_on_signals()?);
+    metrics.deployment_is(&config.queue.prefix);
+    metrics.run_interval_is(schedule.longest_interval());
     metrics.set_slots(config.worker.concurrency);
     metrics.step_deadline_is(config.worker.step_deadline.0);
     metrics.set_budget(config.bynder.requests_per_5_minutes.get());

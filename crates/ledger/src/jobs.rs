@@ -1,5 +1,6 @@
 //! Jobs as they are published, and the outcomes that end them.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction};
 
 use super::Ledger;
@@ -66,6 +67,16 @@ pub enum Intent {
 }
 
 impl Ledger {
+    /// When the oldest of the jobs without an outcome was published.
+    pub async fn oldest_open(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        let sql = "SELECT min(at_ms) FROM published WHERE open = 1";
+        let at: Option<i64> = self
+            .state
+            .read(move |connection| Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
+            .await?;
+        Ok(at.and_then(|at| Timestamp::from_millisecond(at).ok()))
+    }
+
     /// Records that a job is about to be published to a queue outside the state directory.
     pub async fn intend(&self, job: &Job) -> Result<Intent, DatabaseError> {
         let job = job.clone();

@@ -38,6 +38,7 @@ mod counts_tests;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -114,6 +115,11 @@ impl Ledger {
     /// The ledger of a state directory.
     pub fn new(state: State) -> Self {
         Self { state }
+    }
+
+    /// The folder of the record.
+    pub fn folder(&self) -> &Path {
+        self.state.path().parent().unwrap_or(Path::new(""))
     }
 
     /// The portal that this record belongs to. A record without one belongs to `portal` from now on.

@@ -30,8 +30,11 @@ async fn a_published_job_is_open_until_its_outcome() {
     let published = job.clone();
     assert!(ledger.state.write(move |transaction| note_published(transaction, &published)).await.unwrap());
     assert!(ledger.known(&job.asset_id).await.unwrap().open.is_some());
+    let oldest = async || ledger.oldest_open().await.unwrap().map(Timestamp::as_millisecond);
+    assert_eq!(oldest().await, Some(job.created_at.as_millisecond()));
     note(&ledger, job.ended(Outcome::Gone, Timestamp::now())).await;
     assert_eq!(ledger.known(&job.asset_id).await.unwrap(), Known::default());
+    assert_eq!(oldest().await, None);
 }
 
 #[tokio::test]

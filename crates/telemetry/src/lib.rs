@@ -6,7 +6,7 @@
 //!
 //! ```
 //! let metrics = telemetry::Metrics::new();
-//! assert!(metrics.render().contains("connector_build_info"));
+//! assert!(metrics.render().contains("connector_jobs_in_flight 0"));
 //! ```
 
 mod endpoint;

@@ -54,6 +54,7 @@ impl Run<'_> {
             if self.ended_by(limit) {
                 return Ok(Fate::Limited);
             }
+            self.show_allowance();
         }
         self.found.select(asset, self.environment.part_size);
         self.environment.metrics.asset_selected();
@@ -76,6 +77,13 @@ impl Run<'_> {
         }
         let depth = self.patiently(async || self.environment.queue.depth().await).await?;
         Ok(depth.open() < MOST_OPEN_JOBS - JOBS_BETWEEN_LOOKS)
+    }
+
+    /// Reports to the metrics what the run may still publish.
+    pub(super) fn show_allowance(&self) {
+        if let Some(left) = self.allowance.left_of_run().filter(|_| !self.options.dry_run) {
+            self.environment.metrics.limit_leaves("assets_per_run", left);
+        }
     }
 
     fn ended_by(&mut self, limit: Option<Limit>) -> bool {

@@ -244,6 +244,9 @@ async fn send(
     if !matches!(submitted, Submitted::Refused { .. } | Submitted::Unlisted { .. }) {
         context.breakers.wire_proved();
     }
+    if matches!(submitted, Submitted::Pending(_) | Submitted::Ready { .. } | Submitted::Bytes { .. }) {
+        context.metrics.watermark_paid();
+    }
     match submitted {
         Submitted::Pending(medium) => {
             job.effects.media_id = Some(medium);

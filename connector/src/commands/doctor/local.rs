@@ -6,7 +6,6 @@ use bytesize::ByteSize;
 use config::{Config, Origin};
 use files::private::{Exposure, exposed, is_read_by_all};
 use ledger::state::{State, StateError};
-use nix::sys::statvfs::statvfs;
 
 use super::report::{Finding, Report};
 
@@ -113,8 +112,7 @@ fn space(wanted: &[(&PathBuf, u64)]) -> Finding {
     let mut short = Vec::new();
     for (directory, wanted) in wanted {
         let there = nearest_there(directory);
-        let Ok(found) = statvfs(&there) else { continue };
-        let free = found.blocks_available() * found.fragment_size();
+        let Ok(free) = files::disk::free(&there) else { continue };
         if free < *wanted {
             short.push(format!(
                 "{} has {} free of the {} that it may need",

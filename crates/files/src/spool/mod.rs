@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use file::{SpoolReader, SpooledFile};
 pub use hashing::ExtraHash;
 
-use crate::private;
+use crate::{disk, private};
 use file::Content;
 use hashing::Hashing;
 
@@ -145,6 +145,11 @@ impl Spool {
     /// Maximum bytes that can be reserved.
     pub fn capacity(&self) -> u64 {
         u64::from(self.capacity_units) * UNIT
+    }
+
+    /// The space on its disk that is free, whoever may take it, in bytes.
+    pub fn free(&self) -> io::Result<u64> {
+        disk::free(&self.directory)
     }
 
     /// Receives a stream to its end, and hashes it meanwhile.

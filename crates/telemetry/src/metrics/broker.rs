@@ -1,5 +1,7 @@
 //! The broker and its queues.
 
+use std::time::Duration;
+
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Result};
 
 use super::Metrics;
@@ -9,6 +11,7 @@ use queue::Depth;
 #[derive(Debug)]
 pub(super) struct BrokerSeries {
     queues: IntGaugeVec,
+    oldest: IntGauge,
     connected: IntGauge,
     reconnects: IntCounter,
     unknown_outcomes: IntCounter,
@@ -23,6 +26,10 @@ impl BrokerSeries {
                 "connector_queue_jobs",
                 "Jobs in each queue when last looked at.",
                 "queue",
+            )?,
+            oldest: register.gauge(
+                "connector_queue_oldest_job_age_seconds",
+                "Since when the oldest job without an outcome has been published; 0 for none.",
             )?,
             connected: register.gauge("connector_broker_connected", "Whether the broker is connected.")?,
             reconnects: register.counter(
@@ -55,6 +62,11 @@ impl Metrics {
         for (queue, jobs) in queues(depth) {
             self.series.broker.queues.with_label_values(&[queue]).set(jobs as i64);
         }
+    }
+
+    /// Sets the age of the oldest job without an outcome.
+    pub fn oldest_job_is(&self, age: Duration) {
+        self.series.broker.oldest.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
     }
 
     /// Leaves out whether the broker is connected, in a process that has none: an alert watches it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Result};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Result};
 use strum::{IntoStaticStr, VariantArray};
 
 use super::Metrics;
@@ -51,6 +51,7 @@ pub(super) struct JobSeries {
     failures: IntCounterVec,
     unchecked: IntCounterVec,
     published: IntCounterVec,
+    paid: IntCounter,
     slots: IntGauge,
     queue_wait: Histogram,
     end_to_end: Histogram,
@@ -78,6 +79,10 @@ impl JobSeries {
                 "connector_jobs_published_total",
                 "Jobs published, by lane.",
                 &["lane"],
+            )?,
+            paid: register.counter(
+                "connector_watermarks_paid_total",
+                "Files that Imatag accepted for a watermark, each of which is paid for.",
             )?,
             slots: register.gauge("connector_worker_slots", "Jobs that this process may work on at once.")?,
             queue_wait: register.histogram(
@@ -150,6 +155,11 @@ impl Metrics {
 
     pub fn job_published(&self, lane: Lane) {
         self.series.jobs.published.with_label_values(&[lane.name()]).inc();
+    }
+
+    /// Counts a file that Imatag accepted for a watermark.
+    pub fn watermark_paid(&self) {
+        self.series.jobs.paid.inc();
     }
 
     /// Notes for how long a version was unprotected.

@@ -57,7 +57,7 @@ struct Series {
 }
 
 impl Metrics {
-    /// Creates every series at 0, and the version of the build.
+    /// Creates every series at 0.
     pub fn new() -> Self {
         match Series::new() {
             Ok(series) => Self { series: Arc::new(series) },

@@ -34,7 +34,11 @@ impl Register {
     }
 
     pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec> {
-        self.add(IntGaugeVec::new(Opts::new(name, help), &[label])?)
+        self.gauges_by(name, help, &[label])
+    }
+
+    pub(super) fn gauges_by(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     pub(super) fn fraction(&self, name: &str, help: &str) -> Result<Gauge> {

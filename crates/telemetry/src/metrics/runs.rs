@@ -82,6 +82,9 @@ pub(super) struct RunSeries {
     succeeded_at: IntGaugeVec,
     cursor: IntGauge,
     held: IntGauge,
+    interval: IntGauge,
+    /// Without series for a limit that is not configured.
+    limits: IntGaugeVec,
     listed: IntCounter,
     selected: IntCounter,
     skipped: IntCounterVec,
@@ -113,6 +116,15 @@ impl RunSeries {
             held: register.gauge(
                 "connector_held_assets",
                 "Assets that match the filters since these were widened, and wait until they are asked for.",
+            )?,
+            interval: register.gauge(
+                "connector_run_interval_seconds",
+                "The longest time between two runs by the schedule; 0 without one.",
+            )?,
+            limits: register.gauges(
+                "connector_limit_remaining_assets",
+                "Jobs that may still be published under a limit.",
+                "limit",
             )?,
             listed: register.counter("connector_assets_listed_total", "Rows of the listing looked at.")?,
             selected: register
@@ -151,6 +163,16 @@ impl Metrics {
     /// Sets the cursor: all changes before it have been considered.
     pub fn set_cursor(&self, cursor: Option<Timestamp>) {
         self.series.runs.cursor.set(cursor.map_or(0, Timestamp::as_second));
+    }
+
+    /// Sets the longest time between two scheduled runs.
+    pub fn run_interval_is(&self, interval: Duration) {
+        self.series.runs.interval.set(i64::try_from(interval.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how many jobs the limit of this name leaves room for.
+    pub fn limit_leaves(&self, limit: &'static str, jobs: u64) {
+        self.series.runs.limits.with_label_values(&[limit]).set(i64::try_from(jobs).unwrap_or(i64::MAX));
     }
 
     /// Sets the number of assets that are held until they are requested.

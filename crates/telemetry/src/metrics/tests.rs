@@ -37,10 +37,19 @@ fn job() -> Job {
 }
 
 #[test]
-fn every_series_starts_at_zero_but_for_the_build_and_the_process() {
+fn every_series_starts_at_zero_but_for_the_process_and_the_build_once_its_deployment_is_known() {
     let metrics = Metrics::new();
-    let moved: Vec<_> = lines(&metrics).into_iter().filter(|line| !line.ends_with(" 0")).collect();
-    assert_eq!(moved, [format!("connector_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))]);
+    let moved =
+        || lines(&metrics).into_iter().filter(|line| !line.ends_with(" 0")).collect::<Vec<_>>().join("\n");
+    assert_eq!(moved(), "");
+    metrics.deployment_is("brand");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let labels = format!(
+        "deployment=\"brand\",hostname=\"{}\",version=\"{}\"",
+        host.trim(),
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(moved(), format!("connector_build_info{{{labels}}} 1"));
     assert!(metrics.render().contains("\nprocess_resident_memory_bytes "));
 }
 
@@ -77,6 +86,10 @@ fn every_event_moves_its_own_series_and_makes_no_new_one() {
     metrics.assets_listed(3);
     metrics.asset_selected();
     metrics.asset_skipped(SkippedBy::Filter);
+    metrics.watermark_paid();
+    metrics.oldest_job_is(Duration::from_secs(8));
+    metrics.run_interval_is(Duration::from_mins(1));
+    metrics.state_measured(11, 12);
     let after = lines(&metrics);
     assert_eq!(after.len(), before.len());
     let moved: Vec<_> = after.difference(&before).map(String::as_str).collect();
@@ -105,21 +118,34 @@ fn every_event_moves_its_own_series_and_makes_no_new_one() {
         "connector_paused{by=\"imatag\"} 1",
         "connector_portal_requests_total 7",
         "connector_queue_jobs{queue=\"waiting\"} 7",
+        "connector_queue_oldest_job_age_seconds 8",
         "connector_quiet_period 1",
         "connector_request_duration_seconds_count{operation=\"save\",service=\"bynder\"} 1",
         "connector_request_duration_seconds_sum{operation=\"save\",service=\"bynder\"} 1",
         "connector_requests_total{operation=\"save\",service=\"bynder\",status=\"429\"} 1",
         "connector_run_duration_seconds_count{mode=\"full\"} 1",
         "connector_run_duration_seconds_sum{mode=\"full\"} 1",
+        "connector_run_interval_seconds 60",
         "connector_runs_total{mode=\"full\",result=\"limited\"} 1",
+        "connector_state_bytes 11",
+        "connector_state_free_bytes 12",
         "connector_step_deadline_seconds 21600",
         "connector_step_duration_seconds_count{step=\"save\"} 1",
         "connector_step_retries_total{step=\"submit\"} 1",
         "connector_steps_total{result=\"finish\",step=\"save\"} 1",
         "connector_transferred_bytes_total{direction=\"received\",service=\"storage\"} 5",
+        "connector_watermarks_paid_total 1",
         "connector_worker_slots 16",
     ];
     assert_eq!(moved, expected);
+}
+
+#[test]
+fn a_limit_that_is_not_set_has_no_series() {
+    let metrics = Metrics::new();
+    assert!(!metrics.render().contains("connector_limit_remaining_assets"));
+    metrics.limit_leaves("assets_per_day", 3);
+    assert!(lines(&metrics).contains("connector_limit_remaining_assets{limit=\"assets_per_day\"} 3"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use http_client::Sent;
 use imatag::{ResultLocation, Submitted};
 use queue::Left;
 
-use super::failed;
+use super::{failed, paid};
 use crate::breaker::Breakers;
 use crate::end::StepEnd;
 use crate::error::{StepError, Verdict};
@@ -20,7 +20,7 @@ async fn a_submit_without_an_answer_leaves_the_asset_in_doubt() {
         let error = scene.run(&mut job).await.unwrap_err();
         assert!(matches!(error.verdict(), Verdict::Retry { suspect: found, .. } if found == suspect));
         assert_eq!(scene.locks.left(), [left]);
-        assert_eq!((job.effects.media_id, job.bytes_uploaded), (None, 0));
+        assert_eq!((job.effects.media_id, job.bytes_uploaded, paid(&scene)), (None, 0, 0));
     }
 }
 
@@ -35,7 +35,7 @@ async fn a_result_that_came_with_the_answer_goes_on_to_the_save() {
         scene.imatag.lock().submitted.push_back(result());
         assert_eq!(scene.end(&mut job).await, StepEnd::Later(Step::Save));
         assert_eq!(job.effects.watermarked, Some(facts(WATERMARKED)));
-        assert_eq!(job.effects.marked, Some(record(2)));
+        assert_eq!((job.effects.marked, paid(&scene)), (Some(record(2)), 1));
     }
 }
 
@@ -68,6 +68,7 @@ async fn what_imatag_calls_protected_or_refuses_ends_the_job() {
     let (scene, mut protected) = (Scene::new(), job());
     scene.imatag.lock().submitted.push_back(Submitted::AlreadyProtected { medium: None });
     assert_eq!(scene.end(&mut protected).await, StepEnd::Ended(Outcome::AlreadyProtected));
+    assert_eq!(paid(&scene), 0);
     for (answer, said) in [
         (unlisted(), "lake was not sent: a film"),
         (refused(false), "Imatag refused lake: broken"),
@@ -76,6 +77,7 @@ async fn what_imatag_calls_protected_or_refuses_ends_the_job() {
         let (scene, mut job) = (Scene::new(), job());
         scene.imatag.lock().submitted.push_back(answer);
         assert_eq!(failed(scene.end(&mut job).await), (FailureClass::Unsupported, said.to_owned()));
+        assert_eq!(paid(&scene), 0, "{said}");
     }
     // If nothing was accepted with the profile yet, the profile may be at fault.
     for (answer, unproven) in [(unlisted(), false), (refused(false), false), (refused(true), true)] {

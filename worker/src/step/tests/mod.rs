@@ -24,6 +24,13 @@ fn failed(end: StepEnd) -> (FailureClass, String) {
     }
 }
 
+/// How many watermarks count as paid.
+fn paid(scene: &Scene) -> u32 {
+    let page = scene.environment.metrics.render();
+    let count = page.lines().find_map(|line| line.strip_prefix("connector_watermarks_paid_total "));
+    count.unwrap().parse().unwrap()
+}
+
 #[test]
 fn a_medium_that_no_search_finds_and_a_copy_keep_their_asset_for_the_job_that_knows_of_them() {
     let (settings, mut job) = (default_settings(), job());

@@ -9,7 +9,7 @@ use http_client::Sent;
 use imatag::{MediumState, ResultLocation};
 use queue::{Attempt, Left, Lockout};
 
-use super::failed;
+use super::{failed, paid};
 use crate::end::{StepEnd, Wait};
 use crate::error::StepError;
 use crate::fakes::watermarker::medium;
@@ -25,7 +25,7 @@ async fn a_fresh_file_is_looked_for_and_submitted_under_the_lease() {
     let effects = &job.effects;
     assert_eq!((effects.media_id.clone(), &effects.original), (Some(medium()), &Some(facts(ORIGINAL))));
     assert_eq!(effects.request_ids, ["R"]);
-    assert_eq!((job.bytes_downloaded, job.bytes_uploaded), (8, 8));
+    assert_eq!((job.bytes_downloaded, job.bytes_uploaded, paid(&scene)), (8, 8, 1));
     assert_eq!(scene.locks.left(), [Left::AsFound]);
 }
 
@@ -85,7 +85,8 @@ async fn a_medium_that_is_there_already_is_taken_instead_of_a_second_submit() {
             assert_eq!(scene.end(&mut job).await, StepEnd::Next(Step::Transfer));
             assert_eq!(job.effects.media_id, Some(medium()));
             assert_eq!(scene.portal.count("download"), usize::from(!is_known), "a known file is not fetched");
-            assert_eq!((scene.imatag.count("submit"), scene.locks.left()), (0, vec![Left::AsFound]));
+            assert_eq!((scene.imatag.count("submit"), paid(&scene)), (0, 0));
+            assert_eq!(scene.locks.left(), [Left::AsFound]);
         }
     }
     let (scene, mut job) = (Scene::new(), job());
