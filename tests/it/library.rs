@@ -24,7 +24,6 @@ async fn until_counted(serving: &Serving, wanted: &[(&str, u64)]) -> u64 {
         if found == wanted {
             return at;
         }
-        println!("{found:?}");
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }
 }

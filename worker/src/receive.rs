@@ -117,7 +117,9 @@ impl Receiver {
 
     /// The steps whose jobs may be taken right now.
     fn open(&self, has_submit_slot: bool) -> StepSet {
-        self.open_but_for(self.obstacles(has_submit_slot))
+        let obstacles = self.obstacles(has_submit_slot);
+        let is_used_up = self.environment.budget.backlog_waiting() >= MOST_WAITING_CALLS;
+        self.open_but_for(Obstacles { backlog_paused: obstacles.backlog_paused || is_used_up, ..obstacles })
     }
 
     fn open_but_for(&self, obstacles: Obstacles) -> StepSet {
@@ -130,7 +132,6 @@ impl Receiver {
             no_submit_slot: !has_submit_slot,
             imatag_paused: self.environment.imatag.paused().is_some(),
             backlog_paused: effect.is_some_and(|effect| effect.backlog_paused),
-            budget_used_up: self.environment.budget.backlog_waiting() >= MOST_WAITING_CALLS,
         }
     }
 
@@ -159,8 +160,7 @@ impl Receiver {
         let halted = environment.budget.is_halted()
             || (environment.breakers.worst().is_some() && !breaker_permit.is_probe());
         // One more job may wait for the budget; to put it off would cost the broker more.
-        let obstacles = Obstacles { budget_used_up: false, ..self.obstacles(true) };
-        let is_open = || self.open_but_for(obstacles).holds(delivery.job.step, delivery.job.lane);
+        let is_open = || self.open_but_for(self.obstacles(true)).holds(delivery.job.step, delivery.job.lane);
         !delivery.redelivered && (halted || !is_open())
     }
 

@@ -9,10 +9,8 @@ pub struct Obstacles {
     pub no_submit_slot: bool,
     /// Imatag asked to wait.
     pub imatag_paused: bool,
-    /// Quiet hours pause the backlog.
+    /// Quiet hours pause the backlog, or its calls already use the request budget up.
     pub backlog_paused: bool,
-    /// The backlog's calls already wait for the request budget.
-    pub budget_used_up: bool,
 }
 
 /// Those of `steps` whose jobs can be worked on. Other jobs stay in their queue, where they hold no permit and cost
@@ -21,7 +19,7 @@ pub fn open_steps(steps: StepSet, obstacles: Obstacles) -> StepSet {
     let closed = [
         (obstacles.no_submit_slot, StepSet::SUBMIT),
         (obstacles.imatag_paused, StepSet::AT_IMATAG),
-        (obstacles.backlog_paused || obstacles.budget_used_up, StepSet::SUBMIT_BACKLOG),
+        (obstacles.backlog_paused, StepSet::SUBMIT_BACKLOG),
     ];
     closed.into_iter().filter(|(applies, _)| *applies).fold(steps, |open, (_, closed)| open.without(closed))
 }
@@ -36,17 +34,11 @@ mod tests {
     fn each_obstacle_closes_what_it_concerns_and_a_save_stays_open() {
         let none = Obstacles::default();
         assert_eq!(open_steps(StepSet::ALL, none), StepSet::ALL);
-        let all = Obstacles {
-            no_submit_slot: true,
-            imatag_paused: true,
-            backlog_paused: true,
-            budget_used_up: true,
-        };
+        let all = Obstacles { no_submit_slot: true, imatag_paused: true, backlog_paused: true };
         let table = [
             (Obstacles { no_submit_slot: true, ..none }, (true, false, false)),
             (Obstacles { imatag_paused: true, ..none }, (false, false, false)),
             (Obstacles { backlog_paused: true, ..none }, (true, true, false)),
-            (Obstacles { budget_used_up: true, ..none }, (true, true, false)),
             (all, (false, false, false)),
         ];
         for (obstacles, (transfer, fresh, backlog)) in table {

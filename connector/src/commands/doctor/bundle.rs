@@ -9,7 +9,7 @@ use config::{Config, Loaded};
 use files::pack::Pack;
 use files::private;
 use ledger::state::{ARCHIVE, COPIES, State};
-use ledger::{FailedFilter, Ledger};
+use ledger::{FailedFilter, FailedFrom, Ledger};
 use serde_json::{Value, json};
 
 use super::report::Report;
@@ -18,7 +18,7 @@ use crate::commands::{config as configuration, status};
 /// How many runs it holds.
 const RUNS: u32 = 50;
 /// How many failed jobs of each class it holds, the latest.
-const FAILED: u64 = 50;
+const FAILED: usize = 50;
 /// A shorter name would be found in any text.
 const SHORTEST_NAME: usize = 2;
 
@@ -122,7 +122,8 @@ async fn recorded(config: &Config, with_names: bool) -> Result<(Value, Value), F
         let filter = FailedFilter { class: Some(class), ..FailedFilter::default() };
         let count: u64 = ledger.failed_by_class(&filter).await?.values().sum();
         if count > 0 {
-            let latest = ledger.failed_page(&filter, count.saturating_sub(FAILED), FAILED).await?;
+            let from = FailedFrom::Skip(count.saturating_sub(FAILED as u64));
+            let latest = ledger.failed_page(&filter, from, FAILED).await?.events;
             let latest: Vec<_> = latest.into_iter().map(|event| shown(event, with_names)).collect();
             failed.insert(class.name().to_owned(), json!({"count": count, "latest": latest}));
         }
