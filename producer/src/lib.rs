@@ -6,8 +6,12 @@
 
 mod allowance;
 pub mod arguments;
+<<<<<<< ours
 mod asked;
 mod census;
+=======
+pub mod asked;
+>>>>>>> theirs
 mod cursor;
 pub mod destination;
 pub mod enumerate;

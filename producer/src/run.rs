@@ -1,6 +1,7 @@
 //! One run: walks, decides, publishes.
 
 mod ask;
+mod census;
 mod changes;
 mod checkpoint;
 mod consider;
@@ -26,7 +27,6 @@ use telemetry::Metrics;
 pub use self::error::RunError;
 pub use self::options::{Admission, Options, Planned};
 use crate::allowance::{Allowance, Day};
-use crate::census::Census;
 use crate::cursor::{self, Walked};
 use crate::destination::Destinations;
 use crate::enumerate::{Step, Stretch, Walk};
@@ -35,6 +35,7 @@ pub use crate::found::RunCounts;
 pub use crate::scope::Scope;
 use crate::select::SkipReason;
 use bynder::patience::{Patience, Stopped, patiently};
+use census::Census;
 use checkpoint::Checkpoint;
 use named::RequestedIds;
 
@@ -123,7 +124,7 @@ enum Cause {
 
 /// The result of considering an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+enum Fate {
     /// It has a job.
     Published,
     /// It has none, for this reason.

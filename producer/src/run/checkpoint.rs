@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use ledger::state::DatabaseError;
 
+use super::census::Counted;
 use super::{Run, RunError};
-use crate::census::Counted;
 use crate::enumerate::WalkPosition;
 
 /// The position of a run, as the ledger keeps it.

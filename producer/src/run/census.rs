@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use ledger::LibraryCounts;
 use serde::{Deserialize, Serialize};
 
+use super::Fate;
 use crate::enumerate::WalkPosition;
-use crate::run::Fate;
 use crate::select::SkipReason;
 
 /// The count of a walk, as far as it has come.
 #[derive(Debug, Default)]
-pub(crate) struct Census {
+pub(super) struct Census {
     /// How many assets the portal lists without any filter, if it counts them.
     library: Option<u64>,
     counts: LibraryCounts,
@@ -22,7 +22,7 @@ pub(crate) struct Census {
 
 /// What a resumed walk needs of the count before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Counted {
+pub(super) struct Counted {
     library: Option<u64>,
     #[serde(flatten)]
     counts: LibraryCounts,
@@ -41,30 +41,30 @@ enum State {
 
 impl Census {
     /// The count of a walk that begins, of a library that lists this many assets.
-    pub(crate) fn of(library: Option<u64>) -> Self {
+    pub(super) fn of(library: Option<u64>) -> Self {
         Self { library, ..Self::default() }
     }
 
     /// Continues the count of a walk that was interrupted.
-    pub(crate) fn resumed(counted: Counted) -> Self {
+    pub(super) fn resumed(counted: Counted) -> Self {
         let Counted { library, counts } = counted;
         Self { library, counts, ..Self::default() }
     }
 
     /// Counts an asset.
-    pub(crate) fn count(&mut self, created: Timestamp, fate: Fate) {
+    pub(super) fn count(&mut self, created: Timestamp, fate: Fate) {
         if let Some(state) = state(fate) {
             self.recent.push((created, state));
         }
     }
 
     /// Counts rows of which nothing is known.
-    pub(crate) fn count_unreadable(&mut self, rows: usize) {
+    pub(super) fn count_unreadable(&mut self, rows: usize) {
         self.counts.unprotected += rows as u64;
     }
 
     /// What is settled if the walk resumes from this position.
-    pub(crate) fn settled(&mut self, next: &WalkPosition) -> Counted {
+    pub(super) fn settled(&mut self, next: &WalkPosition) -> Counted {
         let (request, from) = next.bound();
         let is_read_again = |at: Timestamp| request == self.request && from.is_none_or(|from| at >= from);
         let (again, settled) =
@@ -76,7 +76,7 @@ impl Census {
     }
 
     /// The count at the end of the walk.
-    pub(crate) fn finish(mut self) -> LibraryCounts {
+    pub(super) fn finish(mut self) -> LibraryCounts {
         add(&mut self.counts, &self.recent);
         // Most filters are Bynder's work: what they leave out is not listed.
         let seen = self.counts.total() - self.counts.filtered_out;
