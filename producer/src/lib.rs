@@ -6,12 +6,7 @@
 
 mod allowance;
 pub mod arguments;
-<<<<<<< ours
 mod asked;
-mod census;
-=======
-pub mod asked;
->>>>>>> theirs
 mod cursor;
 pub mod destination;
 pub mod enumerate;

@@ -24,6 +24,7 @@ mod crash;
 mod dashboards;
 mod deployments;
 mod documents;
+mod drawn;
 mod encrypted_secrets;
 mod evidence;
 mod faults;

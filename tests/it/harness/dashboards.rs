@@ -31,6 +31,12 @@ impl Dashboard {
         dashboards
     }
 
+    /// What is marked in every panel: a name, and what it asks Prometheus.
+    pub(crate) fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+        let annotations = self.json["annotations"]["list"].as_array().unwrap().iter();
+        annotations.map(|one| (one["name"].as_str().unwrap(), one["expr"].as_str().unwrap()))
+    }
+
     /// Every panel but the rows' titles.
     pub(crate) fn panels(&self) -> impl Iterator<Item = Panel<'_>> {
         let panels = self.json["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row");
@@ -39,15 +45,21 @@ impl Dashboard {
 }
 
 impl Panel<'_> {
+    /// Whether it is empty while all is well.
+    pub(crate) fn may_be_empty(&self) -> bool {
+        ["Alerts", "Results not checked in full"].contains(&self.title)
+    }
+
     /// What the panel asks Prometheus.
     pub(crate) fn expressions(&self) -> impl Iterator<Item = &str> {
         self.json["targets"].as_array().into_iter().flatten().map(|target| target["expr"].as_str().unwrap())
     }
 }
 
-/// The expression as Grafana would send it, for every instance and a window that a test can fill.
-pub(crate) fn filled_in(expression: &str) -> String {
-    expression.replace("$__rate_interval", "1m").replace("$__range", "1h").replace("$instance", ".+")
+/// The expression as Grafana would send it, for the instances of one deployment and a window that a test can fill.
+pub(crate) fn filled_in(expression: &str, deployment: &str, instances: &str) -> String {
+    let windows = expression.replace("$__rate_interval", "10m").replace("$__range", "1h");
+    windows.replace("$deployment", deployment).replace("$instance", instances)
 }
 
 /// The names of metrics in an expression, and what stands around each of them.

@@ -1,6 +1,7 @@
 //! A real Prometheus with the rules and the scrape jobs that are shipped; only where to find whom is its own.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -53,8 +54,13 @@ impl Prometheus {
 
     /// The queues of the series that an expression gives now.
     pub(crate) async fn queues(&self, expression: &str) -> BTreeSet<String> {
+        self.labels(expression, "queue").await
+    }
+
+    /// The values of a label of the series that an expression gives now.
+    pub(crate) async fn labels(&self, expression: &str, label: &str) -> BTreeSet<String> {
         let series = self.series(expression).await;
-        series.iter().map(|series| series["metric"]["queue"].as_str().unwrap().to_owned()).collect()
+        series.iter().map(|series| series["metric"][label].as_str().unwrap().to_owned()).collect()
     }
 
     async fn series(&self, expression: &str) -> Vec<Value> {
@@ -109,6 +115,13 @@ fn configuration(targets: &[(&str, u16)]) -> String {
             _ => line.replace("_interval: 15s", "_interval: 1s"),
         }
     });
-    let text = lines.collect::<Vec<_>>().join("\n");
+    let mut text = lines.collect::<Vec<_>>().join("\n");
+    // One that the shipped configuration does not know, as `connector serve`.
+    for (name, port) in targets.iter().filter(|(name, _)| !shipped.contains(&format!("names: [{name}]"))) {
+        let _ = write!(
+            text,
+            "\n  - job_name: {name}\n    static_configs: [{{ targets: [\"127.0.0.1:{port}\"] }}]\n"
+        );
+    }
     text.replace("rules/*.yml", &deployed("rules").join("*.yml").display().to_string())
 }

@@ -19,7 +19,15 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) async fn new(options: Options) -> Self {
-        let bench = Bench::new(options).await;
+        Self::of(Bench::new(options).await)
+    }
+
+    /// In another library, which stands as long as this one.
+    pub(crate) async fn beside(bench: &Bench, options: Options) -> Self {
+        Self::of(bench.second(options).await)
+    }
+
+    fn of(bench: Bench) -> Self {
         bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
         let [port] = free_ports();
         Self { bench, port }
