@@ -47,10 +47,10 @@ impl FailedFilter {
     }
 }
 
-const BY_CLASS: &str = "FROM assets INDEXED BY assets_failed_by_class";
+pub(super) const BY_CLASS: &str = "FROM assets INDEXED BY assets_failed_by_class";
 
 /// Whether a failed job is not dropped; ?1 to ?4 are the filter.
-const KEPT: &str = "assets.outcome >= 16 AND +assets.outcome < 128
+pub(super) const KEPT: &str = "assets.outcome >= 16 AND +assets.outcome < 128
     AND (?1 IS NULL OR assets.outcome = ?1)
     AND (?2 IS NULL OR assets.asset = (SELECT asset FROM assets AS named WHERE asset_id = ?2))
     AND (?3 IS NULL OR assets.last_outcome = (SELECT last FROM published AS named WHERE job_id = ?3))
@@ -252,10 +252,10 @@ impl Ledger {
     }
 }
 
-type Parts<'a> = (Option<i64>, Option<Packed<'a>>, Option<Packed<'a>>, Option<&'a str>);
+pub(super) type Parts<'a> = (Option<i64>, Option<Packed<'a>>, Option<Packed<'a>>, Option<&'a str>);
 
 /// The parameters of [`KEPT`].
-fn parts(filter: &FailedFilter) -> Parts<'_> {
+pub(super) fn parts(filter: &FailedFilter) -> Parts<'_> {
     let class = filter.class.map(|class| Kind::Failed(class).code());
     let asset = filter.asset.as_ref().map(|asset| Packed(Form::Asset, asset.as_str()));
     let job = filter.job.as_ref().map(|job| Packed(Form::Job, &job.0));

@@ -13,9 +13,11 @@
 //! # });
 //! ```
 
+mod acts;
 mod archive;
 mod asked;
 pub mod backup;
+mod counted;
 mod evidence;
 mod exposure;
 mod failures;
@@ -43,8 +45,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+pub use acts::{Act, ActKind, NewAct};
 pub use archive::{Moved, YOUNGEST};
 pub use asked::Beginning;
+pub use counted::Counted;
 pub use evidence::{Counts, Extent, Line};
 pub use exposure::Exposure;
 pub use failures::{FailedFilter, FailedFrom, FailedPage, FailedPlace, note_dropped};

@@ -7,7 +7,7 @@ use super::{DatabaseError, conversion, settle, sort_on_disk};
 /// The format of a file whose rows are being converted. The next format has all of them converted.
 pub(super) const CONVERTING: u32 = 9;
 
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "
     -- One row a job that is not done: waiting, in flight, or failed and replayable.
     CREATE TABLE jobs (
@@ -134,6 +134,7 @@ const STEPS: [&str; 10] = [
     include_str!("counts.sql"),
     include_str!("compact.sql"),
     include_str!("converted.sql"),
+    include_str!("acts.sql"),
 ];
 
 /// The format that this release writes.

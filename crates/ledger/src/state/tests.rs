@@ -279,3 +279,13 @@ async fn what_is_left_of_a_closed_state_is_one_whole_file() {
     left.sort();
     assert_eq!(left, [DATABASE_FILE, LOCK_FILE]);
 }
+
+#[tokio::test]
+async fn a_file_of_the_release_before_gets_the_record_of_acts() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut connection = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    schema::make_before(&mut connection);
+    drop(connection);
+    let ledger = Ledger::new(State::open(directory.path()).unwrap());
+    assert_eq!(ledger.acts(None, 9).await.unwrap(), []);
+}

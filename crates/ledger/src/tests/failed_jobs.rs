@@ -1,5 +1,6 @@
 //! Failed jobs are listed and counted by what the record knows, page by page.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use super::samples::{job, steps_of, watermarked};
@@ -174,4 +175,30 @@ async fn a_page_of_one_class_reads_no_other() {
     assert_eq!(page(&ledger, &filter, START, 50).await, []);
     let steps = steps.load(Ordering::Relaxed);
     assert!(steps < 1000, "{steps}");
+}
+
+#[tokio::test]
+async fn an_act_concerns_what_was_counted_and_is_still_failed() {
+    let ledger = Ledger::new(State::in_memory().unwrap());
+    let all = FailedFilter::default();
+    assert_eq!(ledger.count_failed(&all).await.unwrap(), Counted { matching: 0, until: 0 });
+    fail(&ledger, 0..9).await;
+    let refused = FailedFilter { class: Some(FailureClass::Refused), ..all.clone() };
+    let [counted, of_class] =
+        [ledger.count_failed(&all).await.unwrap(), ledger.count_failed(&refused).await.unwrap()];
+    assert_eq!((counted.matching, of_class.matching, of_class.until), (9, 3, counted.until));
+    let ids = |assets: &[usize]| assets.iter().map(|asset| failed(*asset).job_id).collect::<HashSet<_>>();
+    assert_eq!(ledger.counted_failed(&refused, of_class.until).await.unwrap(), ids(&[0, 3, 6]));
+    // One fails for the first time, one is dropped, one is retried, and one of those fails again.
+    fail(&ledger, 9..10).await;
+    ledger.drop_failed(vec![failed(0)]).await.unwrap();
+    let retry = |transaction: &Transaction<'_>| {
+        note_replayed(transaction, &failed(3).job_id)?;
+        note_replayed(transaction, &failed(4).job_id)?;
+        note_outcome(transaction, &failed(4))
+    };
+    ledger.state.write(retry).await.unwrap();
+    assert_eq!(ledger.counted_failed(&all, counted.until).await.unwrap(), ids(&[1, 2, 5, 6, 7, 8]));
+    assert_eq!(ledger.counted_failed(&refused, of_class.until).await.unwrap(), ids(&[6]));
+    assert_eq!(ledger.count_failed(&all).await.unwrap().matching, 8);
 }
