@@ -3,10 +3,15 @@
 //! [`serve`] serves it on a listener of its own. [`PageState`] has what it shows: the record in the state directory, and the
 //! running connector, which a program attaches while it is connected. Pages are made on the server and need no script.
 
+mod access;
+mod acts;
+#[cfg(test)]
+mod asking;
 pub mod filter;
 pub mod frame;
 mod headers;
 mod link;
+mod login;
 mod pause;
 pub mod problem;
 mod read;
@@ -26,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use pause::PauseSwitch;
 pub use state::{Attached, Live, PageState, Record};
 
+use access::Access;
 use problem::Problem;
 
 /// Serves the page in the background until `stop`, if the configuration gives it an address. Returns its state, to which the
@@ -39,15 +45,10 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<Option<PageState>, Failure> {
     let Some(listen) = config.page.listen else { return Ok(None) };
-    config.page.named_tokens()?;
-    // access: until tokens are asked for.
-    if !listen.ip().to_canonical().is_loopback() {
-        return Err(Failure::Configuration(format!(
-            "page.listen: {listen} is reachable from other machines"
-        )));
-    }
+    let access = Access::new(&config.page)?;
     let state = PageState::new(config, readiness)?;
-    let address = serve_router("page.listen", listen, router(&state), Connections::Single, stop).await?;
+    let address =
+        serve_router("page.listen", listen, router(&state, &access), Connections::Single, stop).await?;
     announce(address);
     Ok(Some(state))
 }
@@ -57,13 +58,15 @@ fn announce(address: SocketAddr) {
 }
 
 /// Everything that the page answers.
-fn router(state: &PageState) -> Router {
-    Router::new()
+fn router(state: &PageState, access: &Access) -> Router {
+    let routes = Router::new()
         .merge(read::routes(state))
+        .merge(login::routes(state.clone(), access.clone()))
+        .merge(acts::routes(state.clone()))
         .fallback(|uri: Uri| async move { Problem::nothing_here().at(&uri) })
         .method_not_allowed_fallback(|uri: Uri| async move {
             let text = "This address does not answer to such a request.";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Not allowed", text).at(&uri)
-        })
-        .layer(middleware::from_fn(headers::add))
+        });
+    access.guard(routes).layer(middleware::from_fn(headers::add))
 }

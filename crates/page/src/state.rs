@@ -10,6 +10,8 @@ use ledger::state::State;
 use queue::{FailedJobs, JobPublisher};
 use telemetry::Readiness;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::link::Portal;
 use crate::pause::PauseSwitch;
@@ -43,7 +45,10 @@ struct Inner {
     portal: Portal,
     readiness: Readiness,
     record: AsyncMutex<Option<Record>>,
-    live: Mutex<Option<Live>>,
+    /// With what is cancelled when the program lets go of it.
+    live: Mutex<Option<(Live, CancellationToken)>>,
+    /// Acts in the background.
+    acts: TaskTracker,
 }
 
 impl PageState {
@@ -56,6 +61,7 @@ impl PageState {
             readiness,
             record: AsyncMutex::default(),
             live: Mutex::default(),
+            acts: TaskTracker::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -90,23 +96,47 @@ impl PageState {
 
     /// The running connector; `None` while it is not connected.
     pub fn live(&self) -> Option<Live> {
+        self.live_until().map(|(live, _)| live)
+    }
+
+    /// The running connector, and what is cancelled when the program lets go of it.
+    pub(crate) fn live_until(&self) -> Option<(Live, CancellationToken)> {
         self.inner.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Does this in the background; [`Attached::end`] waits for it.
+    pub(crate) fn in_background(&self, act: impl Future<Output = ()> + Send + 'static) {
+        tasks::brief(self.inner.acts.track_future(act));
     }
 
     /// Makes the running connector known until the guard is dropped.
     pub fn attach(&self, live: Live) -> Attached {
-        *self.inner.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live);
-        Attached { state: self.clone() }
+        let end = CancellationToken::new();
+        *self.inner.live.lock().unwrap_or_else(PoisonError::into_inner) = Some((live, end.clone()));
+        Attached { state: self.clone(), end }
     }
 }
 
 /// For how long the running connector is known to the page.
 pub struct Attached {
     state: PageState,
+    end: CancellationToken,
+}
+
+impl Attached {
+    /// Ends the act under way, and returns once it is on record how far it got.
+    pub async fn end(self) {
+        let acts = self.state.inner.acts.clone();
+        drop(self);
+        acts.close();
+        acts.wait().await;
+        acts.reopen();
+    }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
         *self.state.inner.live.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.end.cancel();
     }
 }

@@ -1,0 +1,87 @@
+//! The acts for programs, which send a token with each request.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use ledger::Act;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::ActState;
+use super::pause::Reason;
+use super::record::From;
+use super::work::{Change, Progress};
+use crate::access::Holder;
+use crate::filter::FailedQuery;
+use crate::problem::Problem;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Wish {
+    #[serde(flatten)]
+    query: FailedQuery,
+    /// Left out, the jobs are only counted.
+    until: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    under_way: Option<Progress>,
+    acts: Vec<Act>,
+}
+
+pub(super) async fn retry(
+    state: State<ActState>,
+    holder: Holder,
+    wish: Json<Wish>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    change(Change::Retry, state, holder, wish).await.map_err(Problem::as_json)
+}
+
+pub(super) async fn drop(
+    state: State<ActState>,
+    holder: Holder,
+    wish: Json<Wish>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    change(Change::Drop, state, holder, wish).await.map_err(Problem::as_json)
+}
+
+async fn change(
+    change: Change,
+    State(state): State<ActState>,
+    Holder(by): Holder,
+    Json(wish): Json<Wish>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    if let Some(until) = wish.until {
+        let begun = state.begin(change, by, &wish.query, until).await?;
+        return Ok((StatusCode::ACCEPTED, Json(json!(begun))));
+    }
+    let filter = wish.query.filter()?;
+    let counted = state.live()?.ledger.count_failed(&filter).await?;
+    Ok((StatusCode::OK, Json(json!({"matching": counted.matching, "until": counted.until}))))
+}
+
+pub(super) async fn pause(
+    State(state): State<ActState>,
+    Holder(by): Holder,
+    Json(Reason { reason }): Json<Reason>,
+) -> Result<Json<Value>, Problem> {
+    state.pause(by, &reason).await.map_err(Problem::as_json)?;
+    Ok(Json(json!({"paused": true})))
+}
+
+pub(super) async fn resume(
+    State(state): State<ActState>,
+    Holder(by): Holder,
+) -> Result<Json<Value>, Problem> {
+    let was_paused = state.resume(by).await.map_err(Problem::as_json)?;
+    Ok(Json(json!({"paused": false, "was_paused": was_paused})))
+}
+
+pub(super) async fn list(
+    State(state): State<ActState>,
+    Query(from): Query<From>,
+) -> Result<Json<Listed>, Problem> {
+    let under_way = state.acts.progress();
+    let acts = state.listed(&from).await.map_err(Problem::as_json)?;
+    Ok(Json(Listed { under_way, acts }))
+}
