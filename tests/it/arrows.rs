@@ -77,6 +77,8 @@ fn a_lower_crate_needs_no_higher_one() {
         "budget config",
         "rabbitmq telemetry",
         "wiring sandbox laws",
+        "standing",
+        "page",
         "worker producer",
         "connector",
         "bench system-tests",

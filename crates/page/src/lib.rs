@@ -19,6 +19,9 @@ mod state;
 mod text;
 pub mod words;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 
 use axum::http::{StatusCode, Uri};

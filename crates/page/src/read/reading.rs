@@ -34,7 +34,7 @@ impl Reading {
         Ok(self.state.record().await?.map(|record| record.ledger))
     }
 
-    /// The state of the work, at most two seconds old.
+    /// The state of the work, a few seconds old.
     pub(super) async fn snapshot(&self) -> Result<Arc<Snapshot>, Problem> {
         Ok(self.snapshots.latest(&self.state).await?)
     }

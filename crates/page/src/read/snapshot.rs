@@ -15,8 +15,10 @@ use tokio::time::Instant;
 
 use crate::state::{PageState, Record};
 
-/// How long a snapshot is shown.
+/// How long a snapshot is shown, at least.
 const FRESH: Duration = Duration::from_secs(2);
+/// How many times as long as it took a snapshot is shown, so that looking takes a small part of a processor.
+const REST_FACTOR: u32 = 10;
 /// How long the counts of the library are shown: counting reads a row for each asset.
 const COUNTS_FRESH: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,7 @@ pub(super) struct BudgetFigures {
 
 #[derive(Default)]
 pub(super) struct Snapshots {
+    /// The latest one, and until when it is shown.
     latest: Mutex<Option<(Instant, Arc<Snapshot>)>>,
     counts: Mutex<Option<(Instant, RecordCounts)>>,
 }
@@ -47,12 +50,13 @@ pub(super) struct Snapshots {
 impl Snapshots {
     pub(super) async fn latest(&self, state: &PageState) -> Result<Arc<Snapshot>, Failure> {
         let mut latest = self.latest.lock().await;
-        if let Some((at, snapshot)) = latest.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            tracing::trace!(age = ?at.elapsed(), "the state of the work is known");
+        let started = Instant::now();
+        if let Some((_, snapshot)) = latest.as_ref().filter(|(until, _)| started < *until) {
             return Ok(Arc::clone(snapshot));
         }
         let snapshot = Arc::new(self.take(state).await?);
-        *latest = Some((Instant::now(), Arc::clone(&snapshot)));
+        let fresh = FRESH.max(started.elapsed() * REST_FACTOR);
+        *latest = Some((Instant::now() + fresh, Arc::clone(&snapshot)));
         Ok(snapshot)
     }
 
