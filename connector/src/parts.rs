@@ -9,6 +9,7 @@ use common::service::Service;
 use config::Config;
 use ledger::Ledger;
 use ledger::state::State;
+use page::Live;
 use queue::EmbeddedQueue;
 use telemetry::Metrics;
 use tokio::task::JoinHandle;
@@ -40,6 +41,17 @@ impl Parts {
             AbortOnDropHandle::new(tasks::lasting(async move { budget.follow_records().await })),
             AbortOnDropHandle::new(tasks::lasting(recorded)),
         ]
+    }
+
+    /// What the operator's page shows and acts on.
+    pub(crate) fn live(&self, config: &Config) -> Live {
+        Live {
+            ledger: self.ledger.clone(),
+            failed: Arc::new(self.queue.clone()),
+            jobs: Arc::new(self.queue.clone()),
+            pause: Arc::new(Records::new(&config.producer.state_dir)),
+            budget: self.budget.clone(),
+        }
     }
 
     /// Takes jobs from the queue until `stop` is cancelled and those in work have ended.

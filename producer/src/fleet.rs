@@ -10,6 +10,7 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
+use page::Live;
 use queue::{Depth, Election, Leadership, QueueError};
 use rabbitmq::{Broker, EgressGroup, Outcomes, ProducerElection};
 use telemetry::{Metrics, Readiness};
@@ -100,6 +101,17 @@ impl Fleet {
             metrics,
             environment,
         })
+    }
+
+    /// What the operator's page shows and acts on.
+    pub(crate) fn live(&self) -> Live {
+        Live {
+            ledger: self.ledger.clone(),
+            failed: Arc::clone(&self.environment.failed_jobs),
+            jobs: Arc::clone(&self.environment.queue),
+            pause: Arc::new(self.group.clone()),
+            budget: self.budget.clone(),
+        }
     }
 
     /// Returns this process's share of the budget to the others at once.

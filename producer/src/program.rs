@@ -131,10 +131,12 @@ async fn many(
     let _end = end.clone().drop_guard();
     metrics.deployment_is(&config.queue.prefix);
     metrics.run_interval_is(schedule.longest_interval());
-    telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end).await?;
+    telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end.clone()).await?;
+    let page = page::serve(config, readiness.clone(), end).await?;
     let open = async || Fleet::open(config, metrics.clone()).await;
     let work = async || {
         let Some(fleet) = once_possible("broker", &readiness, stop, open).await? else { return Ok(()) };
+        let attached = page.as_ref().map(|page| page.attach(fleet.live()));
         let keeping = async {
             tokio::select! {
                 () = fleet.watch(&readiness) => Ok(()),
@@ -143,6 +145,7 @@ async fn many(
             }
         };
         let ended = Box::pin(fleet.alone(keeping)).await;
+        drop(attached);
         // The process that does the first run by hand needs the producer's role.
         fleet.leave().await;
         ended

@@ -46,7 +46,8 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
     // Health checks are answered until the very end, including the drain.
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
-    telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end).await?;
+    telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end.clone()).await?;
+    let page = page::serve(&config, readiness.clone(), end).await?;
     let _watchdog = systemd::ready(&metrics);
 
     let open = async || parts::parts(&config, metrics.clone()).await;
@@ -54,6 +55,7 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
         let Some(parts) = once_possible("Bynder", &readiness, &stop, open).await? else { return Ok(()) };
         readiness.set("Bynder", Ok(()));
         let _attending = parts.attend(&config);
+        let _attached = page.as_ref().map(|page| page.attach(parts.live(&config)));
         // Not the stop itself: a worker that ends before the stop is noticed here would count as broken down.
         let working = CancellationToken::new();
         let mut consumer = parts.consume(&config, working.clone());
