@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::documents::document;
 use crate::harness::broker::{Broker, free_ports};
-use crate::harness::dashboards::metrics;
+use crate::harness::dashboards::{Dashboard, metrics};
 use crate::harness::fleet::Fleet;
 use crate::harness::prometheus::{Prometheus, deployed};
 use crate::harness::{picture, quick, until_async};
