@@ -54,6 +54,7 @@ mod names;
 mod narrowed;
 mod outcomes;
 mod outside;
+mod page;
 mod pause;
 mod people;
 mod poison;

@@ -21,6 +21,7 @@ use crate::harness::scene::every;
 use crate::harness::scrape::Scrape;
 use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until};
 use crate::support::unpacked;
+use crate::page::Browser;
 
 pub(crate) fn everything() -> (&'static str, String) {
     ("CONNECTOR_LOG", "trace".to_owned())
@@ -139,8 +140,46 @@ async fn a_fleet_under_faults_leaves_no_secret_in_logs_messages_metrics_or_state
             assert_silent(name, bytes);
         }
     }
+    assert_silent_page(&fleet).await;
     assert_silent_files(&bench.path(""));
     assert_no_address(bench);
+}
+
+/// Everything that the operator's page shows.
+async fn assert_silent_page(fleet: &Fleet) {
+    let [port] = free_ports();
+    let tokens = "[{ name = 'Anna', token = { env = 'PAGE_TOKEN' } }]".to_owned();
+    let variables = [
+        ("CONNECTOR_PRODUCER__EVERY", "1s".to_owned()),
+        ("CONNECTOR_PAGE__LISTEN", format!("127.0.0.1:{port}")),
+        ("CONNECTOR_PAGE__TOKENS", tokens),
+        ("PAGE_TOKEN", format!("{SECRET_MARK}-of-a-person-at-the-page")),
+    ];
+    let producer = fleet.producer_with(&[], &variables);
+    let browser = Browser::at(port);
+    browser.until_shown("/", "Processes that share the budget").await;
+    let mut paths = [
+        "/",
+        "/failed",
+        "/failed.csv",
+        "/runs",
+        "/api/v1/overview",
+        "/api/v1/failed?limit=500",
+        "/api/v1/runs",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for asset in fleet.bench.sandbox.audit().assets {
+        if fleet.bench.outcome(&asset.id).await.is_some() {
+            paths.extend([format!("/assets/{}", asset.id), format!("/api/v1/assets/{}", asset.id)]);
+        }
+    }
+    assert!(paths.len() > 40, "{paths:?}");
+    for path in paths {
+        assert_silent(&path, browser.get(&path).await.as_bytes());
+    }
+    signal(&producer, Signal::SIGTERM);
+    assert_silent_run("the producer with a page", ended(producer).await.assert_code(0));
 }
 
 /// Frames of AMQP: what the broker greets with, and a refusal with these words.

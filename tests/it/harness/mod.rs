@@ -5,6 +5,7 @@ pub(crate) mod broker;
 pub(crate) mod capture;
 pub(crate) mod dashboards;
 pub(crate) mod fleet;
+pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod prometheus;
 pub(crate) mod proxy;
