@@ -162,6 +162,7 @@ async fn every_page_of_failed_jobs_leads_to_the_next_and_filters_stay() {
     assert!(!csv.contains(['\u{202e}', '\u{7}']), "{csv}");
     bench.fail(130..1200).await;
     assert_eq!(bench.get("/failed.csv").await.lines().count(), 1 + 1200);
+    assert_eq!(bench.walk("/failed?class=refused").await.len(), 400, "the next pages are of the same class");
 }
 
 #[tokio::test]
