@@ -38,6 +38,6 @@ pub fn main() -> ExitCode {
         (LogFormat::Text, Command::Demo(_)) => (LogFormat::Text, Verbosity::Silent),
         (LogFormat::Text, _) => (LogFormat::Text, Verbosity::Trouble),
     };
-    cli::log::init(format, verbosity);
+    cli::log::init_with(format, verbosity, traces::layer());
     program::run(commands::run(arguments))
 }

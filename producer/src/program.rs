@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
         (LogFormat::Text, true) => Verbosity::Trouble,
         _ => Verbosity::Work,
     };
-    cli::log::init(arguments.global.log_format, verbosity);
+    cli::log::init_with(arguments.global.log_format, verbosity, traces::layer());
     program::run(run(arguments))
 }
 
@@ -92,13 +92,20 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn synchronise(global: &GlobalOptions, sync: &Sync) -> Result<(), Failure> {
     let config = arguments::load(global, &sync.scope)?.config;
+    traces::start(&config, "connector-producer")?;
+    let ended = synchronise_with(global, sync, &config).await;
+    traces::flush().await;
+    ended
+}
+
+async fn synchronise_with(global: &GlobalOptions, sync: &Sync, config: &Config) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
     let schedule = Schedule::of(&config.producer)?.filter(|_| !sync.once && !sync.wait);
     match schedule {
-        None => Box::pin(once(global, &config, sync, &stop)).await,
+        None => Box::pin(once(global, config, sync, &stop)).await,
         Some(schedule) => {
             let scope = scope_of_runs(&sync.scope, "give --once or --wait as well")?;
-            Box::pin(many(global, &config, &scope, schedule, &stop)).await
+            Box::pin(many(global, config, &scope, schedule, &stop)).await
         }
     }
 }

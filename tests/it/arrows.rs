@@ -75,7 +75,7 @@ fn a_lower_crate_needs_no_higher_one() {
         "http_client cli ledger",
         "bynder imatag media queue",
         "budget config",
-        "rabbitmq telemetry",
+        "rabbitmq telemetry traces",
         "wiring sandbox laws",
         "standing",
         "page",

@@ -78,6 +78,7 @@ mod support;
 mod surroundings;
 mod terminal;
 mod tokens;
+mod traces;
 mod unconsumed;
 mod unsupported;
 mod upgrade;

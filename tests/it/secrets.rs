@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::harness::broker::{Broker, free_ports};
+use crate::harness::collector::Collector;
 use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::scene::every;
 use crate::harness::scrape::Scrape;
@@ -90,10 +91,13 @@ async fn a_fleet_under_faults_leaves_no_secret_in_logs_messages_metrics_or_state
     let fleet = fleet().await;
     let bench = &fleet.bench;
     let [port] = free_ports();
-    let published = ended(fleet.producer_with(&["sync", "--full"], &[everything()])).await;
+    let collector = Collector::start(200).await;
+    let endpoint = ("CONNECTOR_TRACES__ENDPOINT", collector.endpoint.clone());
+    let traced = [everything(), endpoint.clone(), ("CONNECTOR_TRACES__NAMES", "true".to_owned())];
+    let published = ended(fleet.producer_with(&["sync", "--full"], &traced)).await;
     assert_silent_run("the producer", published.assert_code(0));
     bench.sandbox.set_faults(of_all_kinds(7, 0.05));
-    let first = fleet.worker_with(&[everything()]);
+    let first = fleet.worker_with(&traced);
     until(|| bench.sandbox.stats().requests.get("bynder.save").is_some_and(|saves| *saves > 5)).await;
     // What is in hand goes back to its queues, halfway done.
     signal(&first, Signal::SIGKILL);
@@ -101,7 +105,7 @@ async fn a_fleet_under_faults_leaves_no_secret_in_logs_messages_metrics_or_state
     assert!(waiting.len() > 10_000, "only {} bytes in the queues", waiting.len());
     assert_silent("a message", &waiting);
     let listen = ("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"));
-    let _worker = fleet.worker_with(&[everything(), listen]);
+    let _worker = fleet.worker_with(&[everything(), endpoint, listen]);
     until(|| bench.sandbox.stats().requests["bynder.save"] > 15).await;
     bench.sandbox.set_faults(Faults::default());
     let last = ended(fleet.producer_with(&["sync", "--full", "--wait", "--json"], &[everything()])).await;
@@ -109,6 +113,8 @@ async fn a_fleet_under_faults_leaves_no_secret_in_logs_messages_metrics_or_state
     assert_silent_run("the producer", &last);
     assert_silent("metrics", Scrape::of(port).await.text.as_bytes());
     assert_silent("a failed job or an outcome", &messages(&fleet).await);
+    assert!(collector.spans().len() > 100, "only {} spans", collector.spans().len());
+    assert_silent("a trace", &collector.bytes());
     assert_clean(&bench.sandbox.audit());
     for command in [
         "status --json",

@@ -40,6 +40,8 @@ pub(crate) async fn handle(
         "step", run_id = %job.run_id, job_id = %job.job_id, asset_id = %job.asset_id, step = job.step.name(),
         trace_id = job.trace_id()
     );
+    let traced = span.in_scope(|| traces::of_step(&job));
+    let end = traced.clone();
     let handled = async {
         let running = environment.metrics.step_started(&job);
         let work = Box::pin(run_unless_cut(environment, job.clone(), delivery.redelivered, cut, isolation));
@@ -47,7 +49,7 @@ pub(crate) async fn handle(
             run_while_renewing(environment.queue.as_ref(), delivery, work, environment.settings.longest_hold)
                 .await;
         let (job_id, asset_id, step) = (&job.job_id, &job.asset_id, job.step.name());
-        running.ended(if let Some((delivery, settlement)) = held {
+        let result = if let Some((delivery, settlement)) = held {
             settle(environment, delivery, settlement).await.unwrap_or_else(|error| {
                 // The delivery comes back as suspect, so nothing is lost and nothing is done twice.
                 tracing::warn!(%job_id, %asset_id, step, %error, "cannot settle the step; it comes back");
@@ -56,9 +58,14 @@ pub(crate) async fn handle(
         } else {
             tracing::warn!(%job_id, %asset_id, step, "the delivery is lost; its step is abandoned");
             StepResult::Abandoned
-        });
+        };
+        end.record("result", result.name());
+        if matches!(result, StepResult::Fail) {
+            end.record("otel.status_code", "ERROR");
+        }
+        running.ended(result);
     };
-    handled.instrument(span).await;
+    handled.instrument(traced).instrument(span).await;
 }
 
 /// The settlement of the job: its step runs to its end, or is cut.

@@ -82,7 +82,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    cli::log::init(arguments.log_format, Verbosity::Work);
+    cli::log::init_with(arguments.log_format, Verbosity::Work, traces::layer());
     program::run(run(arguments))
 }
 
@@ -91,7 +91,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = wiring::load(arguments.config.as_deref(), &[], quiet)?.config;
     match arguments.command {
         Some(Command::Healthcheck) => telemetry::healthcheck(config.http.listen).await,
-        None => work(&config).await,
+        None => {
+            traces::start(&config, "connector-worker")?;
+            let ended = work(&config).await;
+            traces::flush().await;
+            ended
+        }
     }
 }
 

@@ -28,6 +28,7 @@ fn check(global: &GlobalOptions) -> Result<(), Failure> {
     config.imatag.wire()?;
     producer::schedule::check(&config.producer)?;
     config.page.named_tokens()?;
+    config.trace_export(|name| std::env::var(name).ok())?;
     if config.broker.is_some() {
         wiring::broker(&config, "connector config check")?;
     }

@@ -78,7 +78,10 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
         consumer.await.map_err(|error| Failure::Unexpected(format!("the worker broke down: {error}")))?;
         ended
     };
-    Box::pin(schedule.follow(&config.producer.state_dir, &readiness, &stop, work)).await?;
+    traces::start(&config, "connector")?;
+    let ended = Box::pin(schedule.follow(&config.producer.state_dir, &readiness, &stop, work)).await;
+    traces::flush().await;
+    ended?;
     tracing::info!("stopped in order");
     Ok(())
 }

@@ -30,7 +30,10 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 pub(crate) async fn run(global: &GlobalOptions, run: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(global, run)?;
     let stop = stop_on_signals()?;
-    sync(&loaded.config, run, global.quiet, &stop).await?.print(global)
+    traces::start(&loaded.config, "connector")?;
+    let ended = sync(&loaded.config, run, global.quiet, &stop).await;
+    traces::flush().await;
+    ended?.print(global)
 }
 
 /// Runs once, until every job has an outcome.

@@ -43,8 +43,10 @@ pub(super) fn check_all(config: &Config) -> Result<(), ConfigError> {
     ] {
         url.map_or(Ok(()), |url| check(key, &url, allow_http))?;
     }
-    let base_url = imatag.base_url.as_ref();
-    base_url.map_or(Ok(()), |url| check_base("imatag.base_url", url, imatag.allow_http))
+    let (base_url, traces) = (imatag.base_url.as_ref(), &config.traces);
+    base_url.map_or(Ok(()), |url| check_base("imatag.base_url", url, imatag.allow_http))?;
+    let collector = traces.endpoint.as_ref();
+    collector.map_or(Ok(()), |url| check_base("traces.endpoint", url, traces.allow_http))
 }
 
 fn storage_hosts(patterns: &[String]) -> Result<(), ConfigError> {

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ChecksSection, Filters, PageSection, QuietHours, ReaderSection, SecretValue, Span, Zone};
+use super::{
+    ChecksSection, Filters, PageSection, QuietHours, ReaderSection, SecretValue, Span, TracesSection, Zone,
+};
 use common::address;
 use common::job::{Directory, OutputMode};
 use common::marker::LegacyMeaning;
@@ -66,6 +68,9 @@ pub struct Config {
     /// The operator's page.
     #[serde(default)]
     pub page: PageSection,
+    /// Where traces of jobs go.
+    #[serde(default)]
+    pub traces: TracesSection,
 }
 
 /// `[bynder]`

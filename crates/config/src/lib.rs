@@ -30,6 +30,7 @@ mod reader;
 mod rotate;
 mod schema;
 mod secret;
+mod traces;
 mod validate;
 
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use reader::ReaderSection;
 pub use rotate::rotate;
 pub use schema::schema;
 pub use secret::{Keys, SecretValue, encrypt, identity_file, keygen, read_text};
+pub use traces::{TraceExport, TracesSection};
 
 use common::parse_error::of_toml;
 use files::written::Chosen;

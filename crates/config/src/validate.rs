@@ -39,13 +39,14 @@ const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
 const PARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=16;
 
 /// The keys of all secrets outside lists.
-pub(super) const SECRETS: [&str; 6] = [
+pub(super) const SECRETS: [&str; 7] = [
     "bynder.api_token",
     "bynder.oauth.client_secret",
     "imatag.api_key",
     "imatag.oauth.client_secret",
     "broker.url",
     "broker.message_key",
+    "traces.headers",
 ];
 
 pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
@@ -56,6 +57,9 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     config.checks.validate()?;
     config.reader.validate()?;
     config.page.validate()?;
+    if !(0.0..=1.0).contains(&config.traces.sample) {
+        return Err(ConfigError::value("traces.sample", "must be from 0 to 1"));
+    }
     rungs(&config.queue, config.worker.request_timeout.0)?;
     if !(1..=1024).contains(&config.worker.concurrency) {
         return Err(ConfigError::value("worker.concurrency", "must be from 1 to 1024"));
@@ -205,6 +209,7 @@ impl Config {
             imatag.map(|oauth| &oauth.client_secret),
             broker.map(|broker| &broker.url),
             broker.and_then(|broker| broker.message_key.as_ref()),
+            self.traces.headers.as_ref(),
         ];
         let single = SECRETS.into_iter().zip(secrets).filter_map(|(key, secret)| Some((key.into(), secret?)));
         let tokens = self.page.tokens.iter().enumerate();

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::TransportError;
 use super::authorities::authorities;
-use super::links::{Links, Plain, ServiceNames, Services};
+use super::links::{LinkHosts, Links, Plain, ServiceNames, Services};
 use super::zone::{LOCALHOST, is_loopback};
 
 /// How long a connection may take to open.
@@ -114,6 +114,21 @@ impl Resolve for ThisMachine {
     }
 }
 
+/// A client for requests to one service that is neither Bynder nor Imatag. It follows the same rules for proxies, certificates and plain
+/// http, and no redirects.
+///
+/// # Errors
+/// The trusted certificates cannot be read, or the address may not be requested.
+pub fn service_client(url: &Url, allow_http: bool, timeout: Duration) -> Result<Client, TransportError> {
+    let services = Services {
+        urls: vec![url.clone()],
+        token_url: None,
+        allow_http,
+        link_hosts: LinkHosts::Only(Vec::new()),
+    };
+    Ok(Clients::new(&services, timeout)?.for_address(url, true)?.clone())
+}
+
 /// A client for requests to another process on this machine, without proxy and certificates.
 pub fn local_client(timeout: Duration) -> Result<Client, TransportError> {
     let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
@@ -126,7 +141,6 @@ fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::LinkHosts;
     use super::*;
 
     fn clients(proxy: &str) -> Clients {

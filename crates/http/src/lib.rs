@@ -59,10 +59,12 @@ use client::Clients;
 use futures::Stream;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Request, RequestBuilder, Response};
+use tracing::Instrument;
+use tracing::field::Empty;
 use url::Url;
 
 pub use authorities::{authorities, named_files};
-pub use client::local_client;
+pub use client::{local_client, service_client};
 
 pub use answer::{AnswerError, quoted, read_json, read_text, read_text_without};
 pub use answer::{read_sentence, request_id, said_in};
@@ -239,7 +241,18 @@ impl Transport {
     ) -> Result<Response, TransportError> {
         fault::crash_point("http.before");
         let started = Instant::now();
-        let answer = exchange.await.map_err(|error| error.through(self.clients.proxy_of(url)));
+        // In the trace of the job that it is for.
+        let span = tracing::info_span!(
+            target: "otel", "request", otel.name = operation.name(), otel.kind = "client",
+            service = operation.peer().name(), operation = operation.name(), status = Empty, otel.status_code = Empty
+        );
+        let answer = exchange.instrument(span.clone()).await;
+        let answer = answer.map_err(|error| error.through(self.clients.proxy_of(url)));
+        let status = answer.as_ref().ok().map(Response::status);
+        span.record("status", status.map(|status| status.as_u16()));
+        if status.is_none_or(|status| status.is_client_error() || status.is_server_error()) {
+            span.record("otel.status_code", "ERROR");
+        }
         let class = match &answer {
             Ok(response) => StatusClass::of(response.status().as_u16()),
             Err(_) => StatusClass::Unanswered,

@@ -1,6 +1,6 @@
 //! Publishes a job for an asset: within the limits, no faster than the queue, and however long the broker is away.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bynder::patience::Stopped;
 use common::asset::Asset;
@@ -64,7 +64,9 @@ impl Run<'_> {
             }
             return Ok(Fate::Published);
         }
+        let since = SystemTime::now();
         self.patiently(async || self.environment.queue.publish(&job).await).await?;
+        traces::published(&job, since);
         self.environment.metrics.job_published(lane);
         self.found.published += 1;
         Ok(Fate::Published)

@@ -100,7 +100,8 @@ impl Fleet {
         self.start_worker(&["--log-format", "json"], &[])
     }
 
-    fn start_worker(&self, arguments: &[&str], variables: &[(&str, String)]) -> Child {
+    /// A worker with these arguments and further variables.
+    pub(crate) fn start_worker(&self, arguments: &[&str], variables: &[(&str, String)]) -> Child {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = std::fs::File::create(self.bench.path(&format!("worker{number}.log"))).unwrap();
         let mut command = self.command(WORKER, arguments);

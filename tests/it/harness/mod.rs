@@ -3,6 +3,7 @@
 pub(crate) mod amqp;
 pub(crate) mod broker;
 pub(crate) mod capture;
+pub(crate) mod collector;
 pub(crate) mod dashboards;
 pub(crate) mod fleet;
 pub(crate) mod openapi;

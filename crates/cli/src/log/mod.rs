@@ -9,9 +9,9 @@ use tracing::Metadata;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::layer;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::{Identity, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, registry};
+use tracing_subscriber::{EnvFilter, Registry, registry};
 
 use super::panics::install_hook;
 use crate::output::{self, LogFormat, set_format, standard_error};
@@ -22,7 +22,7 @@ use text::TextFields;
 const VARIABLE: &str = "CONNECTOR_LOG";
 
 /// The project's own crates, which log at a higher level than libraries.
-pub const OWN: [&str; 18] = [
+pub const OWN: [&str; 19] = [
     "common",
     "tasks",
     "files",
@@ -37,6 +37,7 @@ pub const OWN: [&str; 18] = [
     "config",
     "media",
     "telemetry",
+    "traces",
     "wiring",
     "producer",
     "worker",
@@ -65,6 +66,11 @@ fn is_heard(metadata: &Metadata<'_>) -> bool {
 
 /// Starts logging, and reports panics in the same format. A second call has no effect.
 pub fn init(format: LogFormat, verbosity: Verbosity) {
+    init_with(format, verbosity, Identity::new());
+}
+
+/// Like [`init`], with another layer for spans.
+pub fn init_with(format: LogFormat, verbosity: Verbosity, other: impl Layer<Registry> + Send + Sync) {
     let format = set_format(format);
     install_hook();
     let default = match verbosity {
@@ -91,12 +97,12 @@ pub fn init(format: LogFormat, verbosity: Verbosity) {
                 .with_writer(standard_error);
             // Without the fields of spans: for a person, run and trace would only clutter the line.
             let events = filter.and(filter_fn(|metadata: &Metadata<'_>| metadata.is_event()));
-            registry().with(lines.with_filter(events)).try_init()
+            registry().with(other).with(lines.with_filter(events)).try_init()
         }
         LogFormat::Json => {
             let lines =
                 layer().fmt_fields(JsonFields::new()).event_format(JsonLines).with_writer(standard_error);
-            registry().with(lines.with_filter(filter)).try_init()
+            registry().with(other).with(lines.with_filter(filter)).try_init()
         }
     };
 }
