@@ -29,14 +29,13 @@ pub use self::options::{Admission, Options, Planned};
 use crate::allowance::{Allowance, Day};
 use crate::cursor::{self, Walked};
 use crate::destination::Destinations;
-use crate::enumerate::{Step, Stretch, Walk};
+use crate::enumerate::{Step, Stretch, Walk, WalkPosition};
 use crate::filter::Filter;
 pub use crate::found::RunCounts;
 pub use crate::scope::Scope;
 use crate::select::SkipReason;
 use bynder::patience::{Patience, Stopped, patiently};
 use census::Census;
-use checkpoint::Checkpoint;
 use named::RequestedIds;
 
 /// The dependencies and settings of a run.
@@ -155,6 +154,8 @@ struct Run<'a> {
     taken_up: HashMap<AssetId, Fate>,
     /// The count of the library, if the run covers all of it.
     census: Option<Census>,
+    /// Whether the walk was interrupted on this page, so that the run may have published jobs for its assets.
+    is_page_again: bool,
 }
 
 impl<'a> Run<'a> {
@@ -171,11 +172,7 @@ impl<'a> Run<'a> {
         } else {
             ledger.interrupted_run(mode, options.is_part, &fingerprint).await?
         };
-        let place = interrupted
-            .as_ref()
-            .and_then(|run| serde_json::from_str::<Checkpoint>(run.checkpoint.as_deref()?).ok());
-        let (place, counted) =
-            place.map_or((None, None), |Checkpoint { place, counted }| (Some(place), counted));
+        let (place, counted) = checkpoint::of(interrupted.as_ref());
         let stretch = match options.scope {
             Scope::Full => {
                 let (from, to) = bounds(environment.filter.created);
@@ -191,10 +188,12 @@ impl<'a> Run<'a> {
         let names_all = options.scope == Scope::Full && place.is_none();
         let counts =
             options.scope == Scope::Full && !options.is_part && !options.dry_run && !requests.may_overlap();
-        let mut census = counted.filter(|_| counts).map(Census::resumed);
+        let mut census = counted.filter(|_| counts);
+        let place = place.map(WalkPosition::a_second_earlier);
         let mut walk =
             Walk::new(environment.bynder.clone(), requests, stretch, environment.overlap, place.clone());
         let mut first = None;
+        let is_page_again = interrupted.is_some();
         let (id, started, by_portal) = if let Some(run) = interrupted {
             tracing::info!(run_id = %run.run_id, "going on with the interrupted run");
             if options.most_fresh.is_some() && options.scope.lane() == Lane::Fresh && place.is_none() {
@@ -262,6 +261,7 @@ impl<'a> Run<'a> {
             recorded: 0,
             taken_up: HashMap::new(),
             census,
+            is_page_again,
         };
         run.show_allowance();
         Ok(run)
@@ -281,10 +281,9 @@ impl<'a> Run<'a> {
                 if fate == Fate::Limited {
                     break;
                 }
-                if let Some(census) = &mut self.census {
-                    census.count(asset.created, fate);
-                }
+                self.count(asset, fate).await?;
             }
+            self.is_page_again = false;
             observe(&self.found);
             if self.found.limit.is_some() {
                 break;

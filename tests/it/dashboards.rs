@@ -68,7 +68,7 @@ fn no_legend_shows_a_name_from_the_code() {
                 let parts = values(label);
                 let is_word = |value: &&str| !value.contains('_') || shown.contains(*value);
                 assert!(
-                    parts.iter().any(|part| part.iter().all(|value| is_word(&value))),
+                    parts.iter().any(|part| part.iter().all(is_word)),
                     "{}: {:?}: {label}",
                     dashboard.name,
                     panel.title

@@ -119,7 +119,8 @@ async fn every_panel_is_answered_for_a_fleet_and_for_one_machine_and_for_each_of
         assert!(prometheus.query(&nobody).await.is_empty(), "{place} shows other deployments: {expression}");
     }
     for (deployment, assets) in [(&one, 60.0), (&other, 1.0)] {
-        assert_eq!(deployment.shows(&prometheus, "Workers").await, 1.0, "{}", deployment.name);
+        let workers = deployment.shows(&prometheus, "Workers").await;
+        assert!((0.9..1.1).contains(&workers), "{}: {workers}", deployment.name);
         let protectable = deployment.shows(&prometheus, "Assets to protect").await;
         assert!((assets / 2.0..=assets).contains(&protectable), "{}: {protectable}", deployment.name);
     }

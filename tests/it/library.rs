@@ -1,12 +1,14 @@
 //! How much of the library is protected: counted by each walk over all of it, and shown from then on.
 
-use sandbox::NewAsset;
 use sandbox::media::{Format, file};
+use sandbox::{NewAsset, Options};
 
-use crate::harness::picture;
-use crate::harness::quick;
+use ledger::Ledger;
+use ledger::state::State;
+
 use crate::harness::scrape::Scrape;
 use crate::harness::serving::{Serving, stop};
+use crate::harness::{Bench, picture, quick};
 
 /// What a scrape says of the library, by state, and when it was counted.
 fn counted(scrape: &Scrape) -> (Vec<(String, u64)>, u64) {
@@ -62,4 +64,30 @@ async fn a_library_is_counted_by_a_whole_walk_alone_and_the_count_outlives_the_p
     let running = serving.start(&["--full"], &[]);
     assert!(until_counted(&serving, &states(2, 0)).await >= at);
     stop(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_asset_is_counted_once_however_often_the_walk_is_interrupted() {
+    const ARCHIVE: u64 = 2100;
+    let bench = Bench::new(Options { archive: ARCHIVE, ..quick() }).await;
+    for number in 0..3 {
+        bench.sandbox.add_asset(picture("new.jpg", number)).unwrap();
+    }
+    let mut deaths = 0;
+    for point in (4..).step_by(4) {
+        let crash = [("CONNECTOR_CRASH_AT", format!("{point}"))];
+        let ran = bench.run_with(&["sync", "--full", "--quiet"], &crash).await;
+        if ran.code.is_some() {
+            ran.assert_code(0);
+            break;
+        }
+        deaths += 1;
+    }
+    assert!(deaths > 3, "only {deaths} deaths");
+    let state = State::open_to_read(&bench.path("state")).unwrap().unwrap();
+    let counts = Ledger::new(state).library().await.unwrap().unwrap().counts;
+    // A job of an earlier run may have been open.
+    let assets = counts.protected + counts.unprotected;
+    assert_eq!((assets, counts.total()), (ARCHIVE + 3, ARCHIVE + 3), "{counts:?}");
+    assert!(counts.protected >= ARCHIVE, "{counts:?}");
 }

@@ -6,8 +6,9 @@ use crate::documents::document;
 use crate::harness::broker::free_ports;
 use crate::harness::fleet::Fleet;
 use crate::harness::page::shows;
-use crate::harness::quick;
 use crate::harness::scrape::{Scrape, get};
+use crate::harness::serving::{Serving, stop};
+use crate::harness::{picture, quick};
 
 /// The rows of a page's tables, cell by cell, each cell's words in backticks.
 fn rows(page: &str) -> Vec<Vec<Vec<&str>>> {
@@ -89,6 +90,27 @@ async fn worker_and_producer_serve_exactly_the_documented_metrics_labels_and_val
         let head = get(port, "/metrics").await.unwrap().to_lowercase();
         assert!(head.contains("\r\ncontent-type: text/plain; version=0.0.4"), "{head}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_machine_serves_the_documented_metrics_but_for_the_broker_that_it_has_not() {
+    let page = document("docs/metrics.md");
+    let serving = Serving::new(quick()).await;
+    serving.bench.reconfigure("[queue]\n", "[limits]\nassets_per_run = 9\nassets_per_day = 9\n[queue]\n");
+    serving.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let running = serving.start(&["--full"], &[]);
+    shows(serving.port, "/metrics", "\nconnector_library_assets{").await;
+    serving.run(&["verify", "--quiet"]).await;
+    for name in LATE {
+        shows(serving.port, "/metrics", &format!("\n{name}{{")).await;
+    }
+    let scrape = Scrape::of(serving.port).await;
+    let mut metrics = documented_metrics(&page);
+    assert!(metrics.remove("connector_broker_connected").is_some());
+    assert_eq!(scrape.metrics(), metrics);
+    assert_eq!(scrape.values()["deployment"], BTreeSet::from(["connector".to_owned()]));
+    assert_no_complaint(&scrape.text);
+    stop(running).await;
 }
 
 /// Names, units and helps are as Prometheus wants them.

@@ -1,10 +1,13 @@
 //! How much of the library is protected, as the last walk over all of it counted.
 
 use jiff::Timestamp;
+use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
 use crate::state::DatabaseError;
+use crate::state::record::{Form, Packed};
+use common::asset::AssetId;
 use common::job::RunId;
 use common::parse_error::of_json;
 
@@ -52,6 +55,20 @@ impl Ledger {
         let text =
             serde_json::to_string(library).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
         self.set_fact(LIBRARY, Some(text)).await
+    }
+
+    /// Whether the asset's latest job is of this run: then its outcome is added to the run's count.
+    pub async fn is_last_job_of(&self, run: &RunId, asset: &AssetId) -> Result<bool, DatabaseError> {
+        let (run, asset) = (run.to_string(), asset.clone());
+        let sql =
+            "SELECT 1 FROM assets JOIN published ON published.job = assets.last_job JOIN run_jobs USING (run)
+                   WHERE assets.asset_id = ?1 AND run_jobs.run_id = ?2";
+        self.state
+            .read(move |connection| {
+                let key = Packed(Form::Asset, asset.as_str());
+                Ok(connection.prepare_cached(sql)?.exists(params![key, run])?)
+            })
+            .await
     }
 
     /// The count of the last finished walk over the whole library, with what became of that run's jobs since; `None` before the
@@ -105,6 +122,8 @@ mod tests {
             let job = Job::new(of.clone(), asset.parse().unwrap(), "", Lane::Fresh, 1, None, at);
             ledger.intend(&job).await.unwrap();
             ledger.fold(vec![job.ended(outcome, at)]).await.unwrap();
+            let is_of_run = ledger.is_last_job_of(&run, &job.asset_id).await.unwrap();
+            assert_eq!(is_of_run, *of == run, "{asset}");
         }
         let now = LibraryCounts { protected: 12, unprotected: 1, failed: 1, ..counts };
         assert_eq!(ledger.library().await.unwrap().unwrap().counts, now);

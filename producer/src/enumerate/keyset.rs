@@ -150,6 +150,6 @@ fn first_page() -> u32 {
     1
 }
 
-fn a_second_before(at: Timestamp) -> Timestamp {
+pub(super) fn a_second_before(at: Timestamp) -> Timestamp {
     at.checked_sub(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN)
 }

@@ -49,6 +49,12 @@ impl WalkPosition {
     pub(crate) fn bound(&self) -> (usize, Option<Timestamp>) {
         (self.request, self.position.from)
     }
+
+    /// The position from which all rows at its bound are read, whether or not the portal includes that.
+    pub(crate) fn a_second_earlier(mut self) -> Self {
+        self.position.from = self.position.from.map(keyset::a_second_before);
+        self
+    }
 }
 
 /// A walk over the library.

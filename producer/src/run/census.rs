@@ -18,6 +18,8 @@ pub(super) struct Census {
     recent: Vec<(Timestamp, State)>,
     /// The request that these rows came with.
     request: usize,
+    /// Earlier rows of this request were counted before the walk was resumed.
+    resumed_from: Option<Timestamp>,
 }
 
 /// What a resumed walk needs of the count before it.
@@ -46,13 +48,17 @@ impl Census {
     }
 
     /// Continues the count of a walk that was interrupted.
-    pub(super) fn resumed(counted: Counted) -> Self {
+    pub(super) fn resumed(counted: Counted, place: &WalkPosition) -> Self {
         let Counted { library, counts } = counted;
-        Self { library, counts, ..Self::default() }
+        let (request, resumed_from) = place.bound();
+        Self { library, counts, request, resumed_from, ..Self::default() }
     }
 
     /// Counts an asset.
     pub(super) fn count(&mut self, created: Timestamp, fate: Fate) {
+        if self.resumed_from.is_some_and(|from| created < from) {
+            return;
+        }
         if let Some(state) = state(fate) {
             self.recent.push((created, state));
         }
@@ -69,6 +75,7 @@ impl Census {
         let is_read_again = |at: Timestamp| request == self.request && from.is_none_or(|from| at >= from);
         let (again, settled) =
             std::mem::take(&mut self.recent).into_iter().partition(|(at, _)| is_read_again(*at));
+        self.resumed_from = self.resumed_from.filter(|_| request == self.request);
         self.request = request;
         self.recent = again;
         add(&mut self.counts, &settled);
@@ -145,7 +152,9 @@ mod tests {
         assert_eq!(counted.counts.protected, 2, "the rows of the last second are read again");
         // As it is kept in the state file.
         let kept = serde_json::from_str(&serde_json::to_string(&counted).unwrap()).unwrap();
-        let mut resumed = Census::resumed(kept);
+        let mut resumed = Census::resumed(kept, &position(0, 3));
+        // The walk reads from a second earlier.
+        resumed.count(at(2), protected);
         for fate in [protected, protected, Fate::Published, Fate::Gone] {
             resumed.count(at(3), fate);
         }
