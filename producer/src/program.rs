@@ -157,5 +157,5 @@ async fn many(
         fleet.leave().await;
         ended
     };
-    schedule.follow(&config.producer.state_dir, &readiness, stop, work).await
+    Box::pin(schedule.follow(&config.producer.state_dir, &readiness, stop, work)).await
 }

@@ -21,8 +21,8 @@ use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::scene::every;
 use crate::harness::scrape::Scrape;
 use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until};
-use crate::support::unpacked;
 use crate::page::Browser;
+use crate::support::unpacked;
 
 pub(crate) fn everything() -> (&'static str, String) {
     ("CONNECTOR_LOG", "trace".to_owned())

@@ -29,11 +29,13 @@ impl Bench {
         );
         let readiness = Readiness::default();
         readiness.set("broker", Err("<b>not connected</b>".to_owned()));
-        let state = PageState::new(&Config::parse(&config).unwrap(), readiness).unwrap();
+        let config = Config::parse(&config).unwrap();
+        let state = PageState::new(&config, readiness).unwrap();
+        let access = Access::new(&config.page).unwrap();
         let stop = CancellationToken::new();
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let serving =
-            serve_router("page.listen", anywhere, router(&state), Connections::Single, stop.clone());
+            serve_router("page.listen", anywhere, router(&state, &access), Connections::Single, stop.clone());
         Self { address: serving.await.unwrap(), folder, _stop: stop.drop_guard() }
     }
 
