@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::batching::{Batch, MOST_IDS};
+use super::batching::{Batch, MOST_IDS, gathering};
 use super::decode::Row;
 use super::list::ListQuery;
 use super::{Bynder, BynderError};
@@ -72,7 +73,12 @@ impl Bynder {
             let bynder = bynder.clone();
             async move { bynder.rows(&batch).await }
         };
-        self.inner.rows[self.lane as usize].ask(id.clone(), self.inner.gate.interval(), list).await
+        self.inner.rows[self.lane as usize].ask(id.clone(), self.gathering(), list).await
+    }
+
+    /// How long a shared call of this lane waits for others to join.
+    pub(super) fn gathering(&self) -> Duration {
+        gathering(self.lane, self.inner.gate.interval())
     }
 
     async fn rows(&self, batch: &Batch<AssetId, Asset>) -> Result<HashMap<AssetId, Asset>, BynderError> {

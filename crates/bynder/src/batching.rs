@@ -6,17 +6,28 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use common::job::Lane;
 use tokio::sync::oneshot;
 
 use super::BynderError;
 
 /// The first caller waits for others to join for as long as the budget needs for this many calls: if the budget is
 /// large, waiting costs more than a call. If the budget is used up, the call waits for its turn, and all callers
-/// that arrive meanwhile join.
-const WORTH_CALLS: u32 = 4;
+/// that arrive meanwhile join. The backlog has more time.
+const fn worth_calls(lane: Lane) -> u32 {
+    match lane {
+        Lane::Fresh => 4,
+        Lane::Backlog => 16,
+    }
+}
 /// The limits of that wait.
 const SHORTEST_GATHERING: Duration = Duration::from_millis(10);
-const LONGEST_GATHERING: Duration = Duration::from_millis(250);
+const fn longest_gathering(lane: Lane) -> Duration {
+    match lane {
+        Lane::Fresh => Duration::from_millis(250),
+        Lane::Backlog => Duration::from_secs(1),
+    }
+}
 
 /// Ids in one call: each has 35 characters and becomes part of the URL.
 pub const MOST_IDS: usize = 50;
@@ -48,11 +59,11 @@ where
     V: Clone + Send + 'static,
 {
     /// The result for one key; `None` if the response does not contain it. `call` fetches the results of a batch
-    /// and reads the batch's keys once the budget lets it go; calls are this `interval` apart.
+    /// and reads the batch's keys once the budget lets it go; others may join for the time of [`gathering`].
     pub(super) async fn ask<F>(
         &self,
         key: K,
-        interval: Duration,
+        gathering: Duration,
         call: impl Fn(Arc<Batch<K, V>>) -> F + Send + Sync + 'static,
     ) -> Answer<V>
     where
@@ -68,7 +79,7 @@ where
             // In a separate task: this future may be cancelled while others wait for its call.
             let leader = Leader(self.clone());
             tasks::brief(async move {
-                tokio::time::sleep(gathering(interval)).await;
+                tokio::time::sleep(gathering).await;
                 leader.0.call_for_all(call).await;
             });
         }
@@ -173,8 +184,9 @@ fn concerns_one(error: &BynderError) -> bool {
 }
 
 /// How long the first caller waits if calls are this far apart.
-fn gathering(interval: Duration) -> Duration {
-    (interval * WORTH_CALLS).clamp(SHORTEST_GATHERING, LONGEST_GATHERING)
+/// How long a call of this lane waits for others to join, if calls are this `interval` apart.
+pub(super) fn gathering(lane: Lane, interval: Duration) -> Duration {
+    (interval * worth_calls(lane)).clamp(SHORTEST_GATHERING, longest_gathering(lane))
 }
 
 fn abandoned() -> BynderError {
@@ -250,7 +262,7 @@ mod tests {
         let (together, calls) = (Batcher::<u32, u32>::default(), Arc::new(AtomicU32::new(0)));
         let asking = keys.map(|key| {
             let calls = Arc::clone(&calls);
-            together.ask(key, Duration::ZERO, move |batch: Arc<Batch<u32, u32>>| {
+            together.ask(key, SHORTEST_GATHERING, move |batch: Arc<Batch<u32, u32>>| {
                 calls.fetch_add(1, Ordering::Relaxed);
                 async move { portal(&batch.keys()) }
             })
@@ -260,12 +272,15 @@ mod tests {
     }
 
     #[test]
-    fn others_are_waited_for_the_longer_the_scarcer_calls_are_and_a_quarter_of_a_second_at_most() {
-        let of_budget = |requests: u32| gathering(Duration::from_mins(5) / requests);
-        assert_eq!(of_budget(400), Duration::from_millis(250));
-        assert_eq!(of_budget(4000), Duration::from_millis(250));
-        assert_eq!(of_budget(24_000), Duration::from_millis(50));
-        assert_eq!(of_budget(u32::MAX), Duration::from_millis(10));
+    fn others_are_waited_for_the_longer_the_scarcer_calls_are_and_in_the_backlog_longest() {
+        let of_budget = |lane, requests: u32| gathering(lane, Duration::from_mins(5) / requests).as_millis();
+        let table = [(400, 250, 1000), (4000, 250, 1000), (24_000, 50, 200), (u32::MAX, 10, 10)];
+        for (requests, fresh, backlog) in table {
+            assert_eq!(
+                (of_budget(Lane::Fresh, requests), of_budget(Lane::Backlog, requests)),
+                (fresh, backlog)
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

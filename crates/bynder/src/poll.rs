@@ -44,9 +44,7 @@ impl Bynder {
             let bynder = bynder.clone();
             async move { bynder.poll_all(&batch).await }
         };
-        let state = self.inner.polls[self.lane as usize]
-            .ask(import.clone(), self.inner.gate.interval(), poll)
-            .await?;
+        let state = self.inner.polls[self.lane as usize].ask(import.clone(), self.gathering(), poll).await?;
         Ok(state.unwrap_or(ImportState::Pending))
     }
 

@@ -180,8 +180,9 @@ async fn a_request_that_makes_no_sense_is_answered_in_the_form_of_its_path() {
         ("GET", "/page.css", 200, "text/css; charset=utf-8"),
         ("GET", "/icon.svg", 200, "image/svg+xml"),
         ("GET", "/api/v1/overview", 200, json),
-        ("POST", "/", 405, html),
-        ("DELETE", "/api/v1/failed", 405, json),
+        // No browser sends a form without its origin.
+        ("POST", "/", 403, html),
+        ("DELETE", "/api/v1/failed", 403, json),
         ("GET", "/nowhere", 404, html),
         ("GET", "/api/v1/nowhere", 404, json),
         ("GET", "/metrics", 404, html),
