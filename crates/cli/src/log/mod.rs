@@ -22,7 +22,7 @@ use text::TextFields;
 const VARIABLE: &str = "CONNECTOR_LOG";
 
 /// The project's own crates, which log at a higher level than libraries.
-pub const OWN: [&str; 19] = [
+pub const OWN: [&str; 21] = [
     "common",
     "tasks",
     "files",
@@ -38,6 +38,8 @@ pub const OWN: [&str; 19] = [
     "media",
     "telemetry",
     "traces",
+    "standing",
+    "page",
     "wiring",
     "producer",
     "worker",

@@ -52,7 +52,7 @@ const TOKEN_FIRST: Wording = Wording {
 const WRONG_TOKEN: Wording = Wording {
     status: StatusCode::UNAUTHORIZED,
     title: "Not a token of this page",
-    text: "The token in the header Authorization is none of page.tokens.",
+    text: "page.tokens does not contain the token in the header Authorization.",
 };
 const TOO_MANY: Wording = Wording {
     status: StatusCode::TOO_MANY_REQUESTS,

@@ -115,7 +115,7 @@ impl ActState {
         by: Arc<str>,
         what: String,
     ) -> Result<u64, Problem> {
-        tracing::info!(by = &*by, reason = what, "{} by the operator's page", kind.name());
+        tracing::info!(by = &*by, reason = what, act = kind.name(), "an act by the operator's page");
         let act = NewAct { by: by.to_string(), at: Timestamp::now(), kind, what, asset: None, matching: 0 };
         Ok(ledger.begin_act(act).await?)
     }

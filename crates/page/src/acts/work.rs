@@ -149,7 +149,13 @@ impl Acts {
             return Err(NotBegun::Nothing);
         }
         let (kind, matching) = (change.kind(), jobs.len() as u64);
-        tracing::info!(by = &*by, what, jobs = matching, "{} by the operator's page", kind.name());
+        tracing::info!(
+            by = &*by,
+            what,
+            jobs = matching,
+            act = kind.name(),
+            "an act by the operator's page begins"
+        );
         let act = NewAct { by: by.to_string(), at: Timestamp::now(), kind, what, asset, matching };
         let id = place.ledger.begin_act(act).await.map_err(NotBegun::Record)?;
         let (looked_at, changed) = (AtomicU64::default(), AtomicU64::default());
@@ -175,9 +181,9 @@ impl Acts {
             Err(trouble) => (under_way.changed.load(Ordering::Relaxed), Some(trouble.to_string())),
         };
         let (id, by) = (under_way.id, &*under_way.by);
-        tracing::info!(act = id, by, jobs = changed, trouble, "the act by the operator's page has ended");
+        tracing::info!(by, jobs = changed, trouble, "the act by the operator's page has ended");
         if let Err(error) = place.ledger.end_act(id, Timestamp::now(), changed, trouble).await {
-            tracing::warn!(act = id, %error, "cannot record how the act ended");
+            tracing::warn!(%error, "cannot record how the act ended");
         }
         *self.slot() = None;
     }
