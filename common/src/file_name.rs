@@ -72,12 +72,37 @@ impl fmt::Display for FileName {
     }
 }
 
-/// The text in a form that a header accepts; some parsers end it at a quote or a bare line feed.
+/// The text in a form that a header accepts; some parsers end it at a quote or a bare line feed, and some systems turn
+/// characters into those that Unicode holds to be compatible, or into ASCII.
 pub fn for_header(text: &str) -> String {
-    let is_wrong = |c| is_acted_on(c) || matches!(c, '/' | '\\' | '"');
+    let is_separator = |c| {
+        matches!(
+            c,
+            '/' | '\\'
+                | '"'
+                | '\u{2044}'
+                | '\u{2100}'
+                | '\u{2101}'
+                | '\u{2105}'
+                | '\u{2106}'
+                | '\u{2215}'
+                | '\u{29f5}'
+                | '\u{29f8}'
+                | '\u{29f9}'
+                | '\u{fe68}'
+                | '\u{ff02}'
+                | '\u{ff0f}'
+                | '\u{ff3c}'
+        )
+    };
     let seen = text.chars().filter(|c| !is_unseen(*c));
-    let text: String = seen.map(|c| if is_wrong(c) { '_' } else { c }).collect();
-    let text: String = text.trim_start_matches('.').chars().take(LONGEST_STEM).collect();
+    let plain = seen.map(|c| match c {
+        '\u{2024}' | '\u{fe52}' | '\u{ff0e}' => '.',
+        c if is_acted_on(c) || is_separator(c) => '_',
+        c => c,
+    });
+    let text: String = plain.collect();
+    let text: String = text.trim_start_matches(['.', '‥', '…']).chars().take(LONGEST_STEM).collect();
     if text.is_empty() { "file".to_owned() } else { text }
 }
 

@@ -34,8 +34,9 @@ pub fn is_acted_on(c: char) -> bool {
         )
 }
 
-/// Invisible characters, and letters that look like a blank; both can hide text in a name. These are Unicode's
-/// `Default_Ignorable_Code_Point` without [`is_acted_on`] and the joiners, and the interlinear annotation characters.
+/// Invisible characters, and those that look like a blank; both can hide text in a name. These are Unicode's
+/// `Default_Ignorable_Code_Point` without [`is_acted_on`] and the joiners, the interlinear annotation characters, the blank Braille pattern and the null
+/// notehead.
 pub fn is_unseen(c: char) -> bool {
     matches!(
         c,
@@ -47,11 +48,13 @@ pub fn is_unseen(c: char) -> bool {
             | '\u{180b}'..='\u{180f}'
             | '\u{2061}'..='\u{2065}'
             | '\u{206a}'..='\u{206f}'
+            | '\u{2800}'
             | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{ffa0}'
             | '\u{fff0}'..='\u{fffb}'
             | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d159}'
             | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}'
     )
@@ -73,11 +76,11 @@ mod tests {
     use super::*;
 
     /// Characters that must be escaped, between some that must not.
-    const HOSTILE: &str = "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{206a}\u{17b4}\u{180b}\u{fe0f}\u{e0100}\u{fff9}\u{1bca0}\u{1d173}\u{e0fff}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é\u{200c}\u{200d}日\\";
+    const HOSTILE: &str = "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{206a}\u{17b4}\u{180b}\u{fe0f}\u{e0100}\u{fff9}\u{1bca0}\u{1d173}\u{e0fff}\u{2800}\u{1d159}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é\u{200c}\u{200d}日\\";
 
     #[test]
     fn what_a_terminal_acts_on_is_shown_and_the_rest_stays_as_it_is() {
-        let expected = [r"a\u{1b}]0;t\u{7}\u{d}\u{a}\u{9}\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{206a}\u{17b4}\u{180b}\u{fe0f}\u{e0100}\u{fff9}\u{1bca0}\u{1d173}\u{e0fff}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é", "\u{200c}\u{200d}日\\"].concat();
+        let expected = [r"a\u{1b}]0;t\u{7}\u{d}\u{a}\u{9}\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{206a}\u{17b4}\u{180b}\u{fe0f}\u{e0100}\u{fff9}\u{1bca0}\u{1d173}\u{e0fff}\u{2800}\u{1d159}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é", "\u{200c}\u{200d}日\\"].concat();
         assert_eq!(shown(HOSTILE), expected);
         for c in '\0'..=char::MAX {
             let is_text = !c.is_control() && c.to_string() == shown(&c.to_string());

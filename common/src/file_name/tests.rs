@@ -68,6 +68,11 @@ fn awkward_names_become_acceptable_to_the_upload() {
         ("a\"; name=\"directory.png", "a_; name=_directory.png"),
         ("a\r\n\u{85}\u{2028}\u{202e}b.png", "a_____b.png"),
         ("a\u{200e}\u{200b}\u{feff}\u{ad}b\u{200d}.png", "a____b\u{200d}.png"),
+        // They mean the same as the ASCII characters after Unicode's compatibility normalisation.
+        ("．．／a＼b＂c∕d⁄e.png", "_a_b_c_d_e.png"),
+        ("a．．b.png", "a..b.png"),
+        ("…／‥／a․．b.png", "_‥_a..b.png"),
+        ("a\u{2800}b\u{1d159}c.png", "abc.png"),
         // Emoji are the same without the mark that they are to be in colour.
         (
             "a\u{206a}\u{fffa}\u{1d17a}\u{17b4}\u{180b}\u{e0100}\u{3164}b ❤\u{fe0f} 👨\u{200d}👩.png",
