@@ -84,12 +84,8 @@ pub struct Reason(String);
 const LONGEST_REASON: usize = 2000;
 
 impl From<String> for Reason {
-    fn from(mut text: String) -> Self {
-        if let Some((end, _)) = text.char_indices().nth(LONGEST_REASON) {
-            text.truncate(end);
-            text.push('…');
-        }
-        Self(text)
+    fn from(text: String) -> Self {
+        Self(cut(text, LONGEST_REASON))
     }
 }
 
@@ -186,7 +182,43 @@ pub enum Placed {
         version: u32,
     },
     /// In an additional file of the asset.
-    Additional { file_name: String },
+    Additional { file_name: PlacedName },
+}
+
+/// The name that the connector gave to an additional file; cut to a bounded length, because records and messages hold
+/// it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct PlacedName(String);
+
+/// Maximum length of such a name, in characters; the connector's own names are shorter.
+const LONGEST_PLACED_NAME: usize = 400;
+
+impl From<String> for PlacedName {
+    fn from(text: String) -> Self {
+        Self(cut(text, LONGEST_PLACED_NAME))
+    }
+}
+
+impl From<PlacedName> for String {
+    fn from(name: PlacedName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for PlacedName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The text, or its beginning with a mark if it has more characters.
+fn cut(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// The event that reports an outcome: what the ledger keeps of a job.
@@ -266,5 +298,19 @@ impl OutcomeEvent {
             added: None,
             at: Timestamp::now(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_additional_file_is_bounded_wherever_it_comes_from() {
+        let long = "é".repeat(300_000);
+        let placed = serde_json::json!({"additional": {"file_name": long}});
+        let Placed::Additional { file_name } = serde_json::from_value(placed).unwrap() else { panic!() };
+        assert_eq!(file_name.to_string().chars().count(), LONGEST_PLACED_NAME + 1);
+        assert_eq!(PlacedName::from("a.jpg".to_owned()).to_string(), "a.jpg");
     }
 }

@@ -22,10 +22,10 @@ pub struct Template {
 }
 
 impl Template {
-    /// The additional file that is this watermarked file: its name contains digits of the hash.
-    pub fn additional_named(&self, watermarked: ContentHash) -> Option<&str> {
+    /// Whether an additional file is this watermarked file: its name contains digits of the hash.
+    pub fn has_additional(&self, watermarked: ContentHash) -> bool {
         let digits = watermarked.short();
-        self.additional.iter().find(|name| name.contains(&digits)).map(String::as_str)
+        self.additional.iter().any(|name| name.contains(&digits))
     }
 }
 

@@ -110,7 +110,7 @@ impl Line {
         let (copy_id, additional_file) = match event.placed {
             None => (None, None),
             Some(Placed::Copy { asset_id, .. }) => (Some(asset_id.to_string()), None),
-            Some(Placed::Additional { file_name }) => (None, Some(file_name)),
+            Some(Placed::Additional { file_name }) => (None, Some(file_name.into())),
         };
         let protects = protected_version.is_some_and(|version| is_apart || version > event.base);
         let exposed = event.added.filter(|_| protects).map(|added| event.at.duration_since(added));
@@ -250,7 +250,7 @@ mod tests {
     fn a_version_was_exposed_until_a_protected_file_was_saved_wherever_it_was_placed() {
         let at = Timestamp::UNIX_EPOCH;
         let job = Job::new(RunId("r".to_owned()), "A".parse().unwrap(), "", Lane::Fresh, 2, None, at);
-        let additional = Some(Placed::Additional { file_name: "a.jpg".to_owned() });
+        let additional = Some(Placed::Additional { file_name: "a.jpg".to_owned().into() });
         let watermarked = |version| Outcome::Watermarked { version };
         for (outcome, placed, exposed) in [
             (watermarked(3), None, Some(31)),

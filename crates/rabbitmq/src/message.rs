@@ -49,7 +49,7 @@ struct Envelope<'a, T> {
     content: &'a T,
 }
 
-fn versioned<T: Serialize>(content: &T) -> Result<Vec<u8>, MessageError> {
+pub(super) fn versioned<T: Serialize>(content: &T) -> Result<Vec<u8>, MessageError> {
     Ok(serde_json::to_vec(&Envelope { v: MESSAGE_VERSION, content })?)
 }
 
@@ -100,9 +100,13 @@ fn unversioned<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError
 /// Encodes an outcome event.
 ///
 /// # Errors
-/// It cannot be encoded as JSON.
+/// It cannot be encoded as JSON, or is larger than what [`decode_event`] reads.
 pub fn encode_event(event: &OutcomeEvent) -> Result<Vec<u8>, MessageError> {
-    versioned(event)
+    let body = versioned(event)?;
+    if body.len() > MOST_RECORD_BYTES {
+        return Err(MessageError::TooLarge(body.len()));
+    }
+    Ok(body)
 }
 
 /// Decodes an outcome event, which may come from anyone with access to the broker.
@@ -187,6 +191,7 @@ impl Failed {
 #[cfg(test)]
 mod tests {
     use common::job::Lane;
+    use common::outcome::Placed;
     use jiff::Timestamp;
 
     use super::*;
@@ -215,6 +220,20 @@ mod tests {
         assert_eq!(Failed::decode(&long.encode().unwrap()).unwrap(), long);
         let again = Failed::decode(&nothing.encode().unwrap()).unwrap();
         assert_eq!(again.event, nothing.event);
+    }
+
+    #[test]
+    fn an_outcome_that_could_not_be_read_is_not_written() {
+        let run = RunId("r".to_owned());
+        let job = Job::new(run, "A-1".parse().unwrap(), "", Lane::Fresh, 1, None, Timestamp::now());
+        let mut event = job.ended(common::outcome::Outcome::Gone, job.created_at);
+        assert_eq!(decode_event(&encode_event(&event).unwrap()).unwrap(), event);
+        event.asset_name = "a".repeat(MOST_RECORD_BYTES);
+        assert!(matches!(encode_event(&event), Err(MessageError::TooLarge(_))));
+        // A name of an earlier release is cut.
+        event.asset_name.clear();
+        event.placed = Some(Placed::Additional { file_name: "a".repeat(MOST_RECORD_BYTES).into() });
+        assert!(encode_event(&event).unwrap().len() < MOST_MESSAGE_BYTES);
     }
 
     #[test]

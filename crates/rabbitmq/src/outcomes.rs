@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::connection::{ANSWER, answered};
 use super::consuming::consume;
-use super::message::{decode_event, encode_event, is_dropped};
+use super::message::{decode_event, is_dropped, versioned};
 use super::redact::said;
 use super::{Broker, Connections};
 use common::job::MessageError;
@@ -130,7 +130,7 @@ impl Outcomes {
                 "an outcome is of job {}, which this record never published for asset {} in run {}; nothing is recorded",
                 stranger.job_id, stranger.asset_id, stranger.run_id
             );
-            self.shared.set_aside(&encode_event(&stranger)?, &reason).await?;
+            self.shared.set_aside(&versioned(&stranger)?, &reason).await?;
         }
         if !dropped.is_empty() {
             ledger.drop_failed(dropped).await?;

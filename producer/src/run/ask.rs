@@ -38,7 +38,7 @@ impl Run<'_> {
         let reading = patiently(self.patience, || self.environment.bynder.template(asset));
         match self.patience.unless_over(reading).await? {
             Err(BynderError::NotFound { .. }) => Ok(false),
-            answer => Ok(answer?.additional_named(file).is_some()),
+            answer => Ok(answer?.has_additional(file)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bynder::{BynderError, Parcel, Template};
 use common::job::{Job, Step};
-use common::marker::{Record, Status};
+use common::marker::Status;
 use common::outcome::{FailureClass, Outcome, Placed};
 
 use super::confirm::{log_awaiting, unseen_for};
@@ -41,7 +41,7 @@ async fn under_lease(
     let asset = or_gone(bynder.template(&job.asset_id).await)?;
     note_added(job, &asset.detail);
     let marker = context.marker(&asset.detail.asset);
-    let there = asset.additional_named(record.watermarked).map(str::to_owned);
+    let there = asset.has_additional(record.watermarked);
     match check_original(&record, &asset.detail, &marker) {
         OriginalCheck::Restart { base, top, .. } => {
             return Ok(start_over(context, job, base, top, &asset.detail));
@@ -54,24 +54,23 @@ async fn under_lease(
             );
             return Ok(StepEnd::failed(FailureClass::Refused, reason));
         }
-        OriginalCheck::OptedOut if there.is_none() => {
+        OriginalCheck::OptedOut if !there => {
             let theirs = asset.detail.active().unwrap_or(job.base);
             return Ok(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }));
         }
         OriginalCheck::Done | OriginalCheck::OptedOut | OriginalCheck::Untouched(_) => {}
     }
-    let file_name = if let Some(name) = there {
+    if there {
         // A file that the job did not save recently may have been waiting for a person's approval.
         if job.effects.saved.is_some() {
             context.approval.shows();
         }
-        name
     } else if job.effects.saved.is_some() {
         return unseen(context, job, files, &asset).await;
     } else {
         context.may_change()?;
         match bynder.save_additional(&job.asset_id, parcel).await {
-            Ok(()) if context.approval.is_known_to_show() => additional_name_of(job, files),
+            Ok(()) if context.approval.is_known_to_show() => {}
             Ok(()) => {
                 job.effects.saved = Some(job.wait_mark());
                 return Ok(StepEnd::NotYet(Wait::Moment));
@@ -83,8 +82,8 @@ async fn under_lease(
             }
             Err(error) => return Err(StepError::from(error).of_effect().into()),
         }
-    };
-    finish(context, job, record, &asset, file_name).await
+    }
+    finish(context, job, files, &asset).await
 }
 
 /// A file that Bynder says it saved but that does not show waits for a person's approval and is not saved again.
@@ -104,19 +103,24 @@ async fn unseen(
     let records = marker.into_records().unwrap_or_default();
     context.may_change()?;
     marking::write_with(context, &job.asset_id, &records.with(ahead), Status::Unprotected).await?;
-    job.effects.placed = Some(Placed::Additional { file_name: additional_name_of(job, files) });
+    job.effects.placed = Some(placed(job, files));
     log_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
+}
+
+/// Where the file is, under the connector's own name: the portal may show any text that contains the file's digits.
+fn placed(job: &Job, files: &Files) -> Placed {
+    Placed::Additional { file_name: additional_name_of(job, files).into() }
 }
 
 async fn finish(
     context: &StepContext,
     job: &mut Job,
-    record: Record,
+    files: &Files,
     asset: &Template,
-    file_name: String,
 ) -> Result<StepEnd, Stop> {
-    job.effects.placed = Some(Placed::Additional { file_name });
+    job.effects.placed = Some(placed(job, files));
+    let record = files.on_original();
     let marker = context.marker(&asset.detail.asset);
     let records = marker.into_records().unwrap_or_default();
     if !records.contains(&record) {

@@ -19,7 +19,7 @@ use files::private;
 
 /// The beginning of the names of all files in the folder.
 pub(crate) const PREFIX: &str = "outcomes-";
-/// The most bytes of a line that are read at once: far above any outcome. The rest of a longer line is not an outcome.
+/// The most bytes of a line: far above any outcome. A longer one is left out, so that it does not hide all others.
 const LONGEST_LINE: u64 = 1 << 20;
 /// The length of a key.
 const KEY: usize = 4;
@@ -109,10 +109,16 @@ pub(crate) fn read(
     }
     private::check(&path).map_err(failed)?;
     let mut lines = BufReader::new(GzDecoder::new(BufReader::new(File::open(&path).map_err(failed)?)));
-    let mut line = String::new();
-    while (&mut lines).take(LONGEST_LINE).read_line(&mut line).map_err(failed)? > 0 {
-        if text.is_none_or(|text| line.contains(text)) {
-            let row = serde_json::from_str(&line).map_err(|error| damaged(of_json(&error)))?;
+    let mut line = Vec::new();
+    while (&mut lines).take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(failed)? > 0 {
+        if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
+            tracing::warn!(
+                file = archive.file,
+                "a line of the archive is too long for an outcome and is left out"
+            );
+            lines.skip_until(b'\n').map_err(failed)?;
+        } else if text.is_none_or(|text| String::from_utf8_lossy(&line).contains(text)) {
+            let row = serde_json::from_slice(&line).map_err(|error| damaged(of_json(&error)))?;
             if take(row).is_break() {
                 return Ok(ControlFlow::Break(()));
             }

@@ -1,8 +1,12 @@
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
@@ -275,6 +279,22 @@ async fn a_file_that_is_missing_is_named() {
     let error =
         ledger.report(Extent::Since(Timestamp::UNIX_EPOCH), |_| ControlFlow::Continue(())).await.unwrap_err();
     assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_outcome_for_its_length_is_left_out() {
+    let (directory, ledger) = filled().await;
+    ledger.archive(watermarked(&job(0, 9)).at).await.unwrap();
+    let before = answers(&ledger).await;
+    let path = directory.path().join("archive/outcomes-000001.jsonl.gz");
+    let mut lines = String::new();
+    GzDecoder::new(std::fs::read(&path).unwrap().as_slice()).read_to_string(&mut lines).unwrap();
+    // Cut where reads are, the character would be broken.
+    let long = format!("{{\"event\":\"{}\"}}\n", "é".repeat(3 << 20));
+    let mut encoder = GzEncoder::new(std::fs::File::create(&path).unwrap(), Compression::fast());
+    encoder.write_all([&long, &lines, &long].map(String::as_str).concat().as_bytes()).unwrap();
+    encoder.finish().unwrap();
+    assert_eq!(answers(&ledger).await, before);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ fn placed() -> impl Strategy<Value = Option<Placed>> {
         asset_id: asset.parse().unwrap(),
         version: version.into(),
     });
-    let additional = "\\PC{1,9}".prop_map(|file_name| Placed::Additional { file_name });
+    let additional = "\\PC{1,9}".prop_map(|file_name| Placed::Additional { file_name: file_name.into() });
     prop_oneof![Just(None), copy.prop_map(Some), additional.prop_map(Some)]
 }
 

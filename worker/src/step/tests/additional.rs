@@ -30,7 +30,8 @@ async fn ready(scene: &Scene) -> Job {
 }
 
 fn placed(job: &Job) -> Placed {
-    Placed::Additional { file_name: crate::step::transfer::additional_name_of(job, &Files::of(job).unwrap()) }
+    let file_name = crate::step::transfer::additional_name_of(job, &Files::of(job).unwrap());
+    Placed::Additional { file_name: file_name.into() }
 }
 
 #[tokio::test]
@@ -63,6 +64,17 @@ async fn a_file_that_is_there_already_is_recorded_and_says_nothing_of_approval()
         assert_eq!((scene.portal.count("save"), scene.portal.count("write")), (1, writes), "{text}");
     }
     assert!(!scene.environment.approval.is_known_to_show());
+}
+
+#[tokio::test]
+async fn the_name_of_a_file_that_is_there_is_recorded_as_the_connector_gives_it() {
+    let scene = Scene::new();
+    let mut job = ready(&scene).await;
+    let digits = Files::of(&job).unwrap().watermarked.sha256.short();
+    let theirs = format!("{digits} https://bucket.example/o.jpg?sig=s3cr3t {}", "A".repeat(300_000));
+    scene.portal.change("A", |asset| asset.additional = vec![theirs.clone()]);
+    assert_eq!(scene.end(&mut job).await, DONE);
+    assert_eq!(job.effects.placed, Some(placed(&job)));
 }
 
 #[tokio::test]
