@@ -1,7 +1,9 @@
 //! Keeps only ordinary prose of a text that a peer wrote. Prose holds no secret, however a secret is escaped or
 //! encoded, so secrets need not be recognised. Pure.
 
-use crate::excerpt::one_line;
+use std::fmt;
+
+use crate::excerpt::{excerpt, one_line};
 
 /// The characters that occur in prose besides letters and digits. Every escape of JSON, URLs and web pages needs
 /// another character.
@@ -27,6 +29,22 @@ pub fn prose(text: &str) -> String {
     let mut words: Vec<_> = shown.split(' ').collect();
     words.dedup_by(|word, before| *word == "…" && word == before);
     words.join(" ")
+}
+
+/// An excerpt of the prose in a text that a peer wrote, to show to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said(String);
+
+impl<T: AsRef<str>> From<T> for Said {
+    fn from(text: T) -> Self {
+        Self(excerpt(&prose(text.as_ref())))
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
 }
 
 /// How much code the rest of a text may contain.

@@ -2,14 +2,33 @@
 
 /// The text is not a valid id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an id: expected 1 to {most} bytes without control characters, and not only dots")]
+#[error("not an id: expected 1 to {most} bytes of {alphabet}, and not only dots")]
 pub struct InvalidId {
     most: usize,
+    alphabet: Alphabet,
+}
+
+/// The characters of a kind of id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alphabet {
+    /// ASCII letters, digits, `-` and `_`: no link, and nothing that needs an escape.
+    Plain,
+    /// Everything except control characters.
+    Any,
+}
+
+impl std::fmt::Display for Alphabet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Plain => "letters, digits and hyphens",
+            Self::Any => "characters other than control characters",
+        })
+    }
 }
 
 /// Defines an id type that validates every value, from responses and from messages, which anyone may have written.
 macro_rules! service_id {
-    ($(#[$attribute:meta])* $name:ident, most $most:literal bytes) => {
+    ($(#[$attribute:meta])* $name:ident, most $most:literal bytes of $alphabet:ident) => {
         $(#[$attribute])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -26,7 +45,7 @@ macro_rules! service_id {
             type Error = $crate::service_id::InvalidId;
 
             fn try_from(text: String) -> Result<Self, Self::Error> {
-                $crate::service_id::checked(text, $most).map(Self)
+                $crate::service_id::checked(text, $most, $crate::service_id::Alphabet::$alphabet).map(Self)
             }
         }
 
@@ -46,11 +65,15 @@ macro_rules! service_id {
 
 pub(crate) use service_id;
 
-pub fn checked(text: String, most: usize) -> Result<String, InvalidId> {
+pub fn checked(text: String, most: usize, alphabet: Alphabet) -> Result<String, InvalidId> {
     // A URL segment of dots would mean a parent folder.
     let is_dots = text.chars().all(|c| c == '.');
-    if is_dots || text.len() > most || text.contains(char::is_control) {
-        Err(InvalidId { most })
+    let is_allowed = |c: char| match alphabet {
+        Alphabet::Plain => c.is_ascii_alphanumeric() || c == '-' || c == '_',
+        Alphabet::Any => !c.is_control(),
+    };
+    if is_dots || text.len() > most || !text.chars().all(is_allowed) {
+        Err(InvalidId { most, alphabet })
     } else {
         Ok(text)
     }
@@ -61,7 +84,13 @@ mod tests {
     service_id!(
         /// An id.
         Id,
-        most 8 bytes
+        most 8 bytes of Any
+    );
+
+    service_id!(
+        /// An id for people to read.
+        PlainId,
+        most 8 bytes of Plain
     );
 
     #[test]
@@ -72,6 +101,10 @@ mod tests {
         for wrong in ["", ".", "..", "...", "a\nb", "a\u{85}b", "123456789"] {
             assert!(Id::try_from(wrong.to_owned()).is_err(), "{wrong:?}");
             assert!(serde_json::from_value::<Id>(wrong.into()).is_err(), "{wrong:?}");
+        }
+        assert_eq!(PlainId::try_from("a-B_7".to_owned()).unwrap().to_string(), "a-B_7");
+        for wrong in ["", "..", "a/b", "a.b", "a?b", "a:b", "é", "a b", "123456789"] {
+            assert!(PlainId::try_from(wrong.to_owned()).is_err(), "{wrong:?}");
         }
     }
 }

@@ -11,19 +11,19 @@ pub const MOST_PARTS: u64 = 400;
 service_id!(
     /// Imatag's id of a medium.
     MediumId,
-    most 256 bytes
+    most 256 bytes of Any
 );
 
 service_id!(
-    /// Bynder's id of an uploaded file that is not saved yet.
+    /// Bynder's id of an uploaded file that is not saved yet; shown to people.
     ImportId,
-    most 256 bytes
+    most 256 bytes of Plain
 );
 
 service_id!(
     /// A text by which Bynder identifies an upload: its id, its target or its storage key.
     UploadText,
-    most 1024 bytes
+    most 1024 bytes of Any
 );
 
 /// Uploaded parts that a later call assembles into a file of an asset.

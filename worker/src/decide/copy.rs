@@ -1,11 +1,13 @@
 //! What a copy must have, and what a check of the original and of the copy means. Pure.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use bynder::{Metaproperty, Restriction, Template};
 use common::asset::{AssetDetail, AssetId};
 use common::hash::ContentHash;
 use common::marker::{Kin, Marker, Record, Records};
+use common::prose::Said;
 use jiff::Timestamp;
 
 /// What to do about an original whose watermarked file goes elsewhere.
@@ -56,11 +58,11 @@ pub enum CannotCopy {
     /// A restriction that a new asset cannot have from its first moment.
     Restricted(Restriction),
     /// A tag with a comma: the portal would split it in two.
-    Tag(String),
+    Tag(Said),
     /// A metaproperty, or one of its options, that the portal did not list.
-    Unknown(String),
+    Unknown(Said),
     /// A kind of metaproperty whose values cannot be written.
-    Kind { name: String, kind: String },
+    Kind { name: Said, kind: Said },
 }
 
 impl fmt::Display for CannotCopy {
@@ -78,7 +80,7 @@ impl fmt::Display for CannotCopy {
                 write!(formatter, "{what}, and a new asset cannot be so from its first moment")
             }
             Self::Tag(tag) => {
-                write!(formatter, "its tag {tag:?} holds a comma, which would make two tags of it")
+                write!(formatter, "its tag \"{tag}\" holds a comma, which would make two tags of it")
             }
             Self::Unknown(name) => {
                 write!(formatter, "Bynder does not show the id of its value of the metaproperty {name}")
@@ -105,7 +107,7 @@ pub fn copy_fields(
 ) -> Result<Vec<(String, String)>, CannotCopy> {
     let (asset, words) = (&template.detail.asset, &template.words);
     if let Some(tag) = asset.tags.iter().find(|tag| tag.contains(',')) {
-        return Err(CannotCopy::Tag(tag.clone()));
+        return Err(CannotCopy::Tag(tag.into()));
     }
     let texts = [
         ("name", asset.name.clone()),
@@ -122,25 +124,27 @@ pub fn copy_fields(
     for restriction in &template.restrictions {
         fields.extend(restricted(restriction, now)?);
     }
+    // A library may have thousands of options. The first of several definitions counts.
+    let by_name: HashMap<_, _> = definitions.iter().rev().map(|known| (&known.name, known)).collect();
+    let option_ids: HashSet<_> = asset.option_ids.iter().collect();
     for (name, values) in &asset.properties {
-        let Some(definition) = definitions.iter().find(|known| known.name == *name) else {
-            return Err(CannotCopy::Unknown(name.clone()));
+        let Some(definition) = by_name.get(name) else {
+            return Err(CannotCopy::Unknown(name.into()));
         };
         if own.contains(&definition.id.as_str()) {
             continue;
         }
         let value = if definition.has_options() {
             let options = definition.options.iter().map(|option| &option.id);
-            let chosen: Vec<_> =
-                options.filter(|id| asset.option_ids.contains(id)).map(String::as_str).collect();
+            let chosen: Vec<_> = options.filter(|id| option_ids.contains(id)).map(String::as_str).collect();
             if chosen.len() != values.len() {
-                return Err(CannotCopy::Unknown(name.clone()));
+                return Err(CannotCopy::Unknown(name.into()));
             }
             chosen.join(",")
         } else if definition.is_text() || definition.kind == "date" {
             values.join(",")
         } else {
-            return Err(CannotCopy::Kind { name: name.clone(), kind: definition.kind.clone() });
+            return Err(CannotCopy::Kind { name: name.into(), kind: (&definition.kind).into() });
         };
         fields.push((format!("metaproperty.{}", definition.id), value));
     }
@@ -307,13 +311,46 @@ mod tests {
         assert!(!published.contains_key("ISOPublicationDate"));
         let mut odd = template();
         odd.detail.asset.tags.push("a,b".to_owned());
-        assert_eq!(fields(&odd), Err(CannotCopy::Tag("a,b".to_owned())));
+        assert_eq!(fields(&odd), Err(CannotCopy::Tag("a,b".into())));
         let mut newer = template();
         newer.detail.asset.properties.insert("Country".to_owned(), vec!["Nauru".to_owned(); 3]);
-        assert_eq!(fields(&newer), Err(CannotCopy::Unknown("Country".to_owned())));
+        assert_eq!(fields(&newer), Err(CannotCopy::Unknown("Country".into())));
         let mut unknown = template();
         unknown.detail.asset.properties.insert("Newest".to_owned(), vec!["1".to_owned()]);
-        assert_eq!(fields(&unknown), Err(CannotCopy::Unknown("Newest".to_owned())));
+        assert_eq!(fields(&unknown), Err(CannotCopy::Unknown("Newest".into())));
+    }
+
+    #[test]
+    fn what_a_refusal_says_of_the_portals_texts_is_short_prose() {
+        let link = || format!("a,https://bucket.example/o.jpg?sig=s3cr3tS1gnature {}", "A".repeat(9000));
+        for refusal in [
+            CannotCopy::Tag(link().into()),
+            CannotCopy::Unknown(link().into()),
+            CannotCopy::Kind { name: link().into(), kind: link().into() },
+        ] {
+            let said = refusal.to_string();
+            assert!(!said.contains("bucket.example") && !said.contains("s3cr3t"), "{said}");
+            assert!(said.len() < 1000, "{}", said.len());
+        }
+    }
+
+    /// With comparisons of each option with each id, this takes a minute.
+    #[test]
+    fn many_options_and_ids_are_compared_in_an_instant() {
+        const MANY: usize = 60_000;
+        let mut large = template();
+        large.detail.asset.option_ids = (0..MANY).map(|id| format!("of-another-metaproperty-{id}")).collect();
+        large.detail.asset.option_ids.extend(["F".to_owned(), "B".to_owned()]);
+        let options: Vec<_> = (0..MANY).map(|id| serde_json::json!({"id": format!("option-{id}")})).collect();
+        let mut definitions = definitions();
+        let more = serde_json::json!({"id": "4", "name": "Large", "type": "select2", "options": options});
+        definitions.push(serde_json::from_value(more).unwrap());
+        large.detail.asset.properties.insert("Large".to_owned(), vec!["1".to_owned()]);
+        large.detail.asset.option_ids.push("option-7".to_owned());
+        let started = std::time::Instant::now();
+        let fields = copy_fields(&large, &definitions, &["3"], Timestamp::UNIX_EPOCH).unwrap();
+        assert!(fields.contains(&("metaproperty.4".to_owned(), "option-7".to_owned())));
+        assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
     }
 
     #[test]
