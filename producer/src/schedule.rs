@@ -296,7 +296,7 @@ pub async fn once_possible<T>(
         match opened {
             Err(Failure::Temporary(reason)) => {
                 tracing::warn!(reason, "cannot start yet; trying again");
-                readiness.set(condition, Err(reason));
+                readiness.set(condition, Err("cannot start yet; the log shows why".to_owned()));
                 if stop.run_until_cancelled(tokio::time::sleep(TRY_AGAIN)).await.is_none() {
                     return Ok(None);
                 }

@@ -308,7 +308,7 @@ async fn a_fleet_stops_at_a_profile_that_every_file_is_refused_with_and_continue
     fleet.publish().await.assert_code(0);
     // A worker that is started anew stops as well: it has seen no file accepted.
     for round in 1..=2 {
-        shows(port, "/readyz", "20 assets were refused and none accepted").await;
+        shows(port, "/readyz", "its address or profile may be wrong").await;
         shows(port, "/metrics", "connector_breaker_open{service=\"imatag\"} 1").await;
         // In hand are the probes alone, one at a time.
         until_async(async || queue.connection.depth().await.unwrap().open() >= 24).await;

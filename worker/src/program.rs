@@ -241,7 +241,7 @@ async fn watch(
         }
         budget.set_unavailable_services(out);
         let breaker = breakers.worst();
-        readiness.set("services", breaker.map_or(Ok(()), |breaker| Err(breaker.reason)));
+        readiness.set("services", breaker.map_or(Ok(()), |breaker| Err(breaker.public_reason())));
         if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE) {
             measured = Some(tokio::time::Instant::now());
             if let Ok(depth) = broker.depth().await {

@@ -49,8 +49,18 @@ pub trait Portal: Send + Sync {
         length: Option<u64>,
     ) -> Result<Download, BynderError>;
     async fn hash_version(&self, id: &AssetId, version: u32) -> Result<(ContentHash, u64), BynderError>;
-    async fn upload(&self, file: &SpooledFile, name: &FileName) -> Result<ImportId, BynderError>;
-    async fn upload_parcel(&self, file: &SpooledFile, name: &FileName) -> Result<Parcel, BynderError>;
+    async fn upload(
+        &self,
+        asset: &AssetId,
+        file: &SpooledFile,
+        name: &FileName,
+    ) -> Result<ImportId, BynderError>;
+    async fn upload_parcel(
+        &self,
+        asset: &AssetId,
+        file: &SpooledFile,
+        name: &FileName,
+    ) -> Result<Parcel, BynderError>;
     async fn poll_import(&self, import: &ImportId) -> Result<ImportState, BynderError>;
 
     async fn save_version(&self, asset: &AssetId, import: &ImportId) -> Result<Saved, BynderError>;
@@ -143,11 +153,21 @@ impl Portal for Bynder {
     async fn hash_version(&self, id: &AssetId, version: u32) -> Result<(ContentHash, u64), BynderError> {
         Bynder::hash_version(self, id, version).await
     }
-    async fn upload(&self, file: &SpooledFile, name: &FileName) -> Result<ImportId, BynderError> {
-        Bynder::upload(self, file, name).await
+    async fn upload(
+        &self,
+        asset: &AssetId,
+        file: &SpooledFile,
+        name: &FileName,
+    ) -> Result<ImportId, BynderError> {
+        Bynder::upload(self, asset, file, name).await
     }
-    async fn upload_parcel(&self, file: &SpooledFile, name: &FileName) -> Result<Parcel, BynderError> {
-        Bynder::upload_parcel(self, file, name).await
+    async fn upload_parcel(
+        &self,
+        asset: &AssetId,
+        file: &SpooledFile,
+        name: &FileName,
+    ) -> Result<Parcel, BynderError> {
+        Bynder::upload_parcel(self, asset, file, name).await
     }
     async fn poll_import(&self, import: &ImportId) -> Result<ImportState, BynderError> {
         Bynder::poll_import(self, import).await

@@ -132,7 +132,7 @@ impl Alone<'_> {
                 self.metrics.breaker_open(service, worker.breakers.is_open(service));
             }
             let breaker = worker.breakers.worst();
-            readiness.set("services", breaker.map_or(Ok(()), |breaker| Err(breaker.reason)));
+            readiness.set("services", breaker.map_or(Ok(()), |breaker| Err(breaker.public_reason())));
             if worker.breakers.is_wire_proven()
                 && !is_proven
                 && let Ok(wire) = self.config.imatag.wire()

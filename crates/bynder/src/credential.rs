@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Bynder, BynderError};
 use crate::decode::Number;
-use http_client::{BEARER, Issued, Operation, Token};
+use http_client::{BEARER, Issued, Operation, Token, issued_token};
 
 /// The operation's name in errors.
 const OPERATION: &str = "signing in";
@@ -23,12 +23,20 @@ pub enum Credential {
 
 #[derive(Deserialize)]
 struct TokenAnswer {
+    #[serde(deserialize_with = "issued_token")]
     access_token: SecretString,
     #[serde(default)]
     expires_in: Number<u64>,
 }
 
 impl Credential {
+    /// The configured secret.
+    pub(super) fn secret(&self) -> &SecretString {
+        match self {
+            Self::Token(secret) | Self::ClientCredentials { client_secret: secret, .. } => secret,
+        }
+    }
+
     /// Whether a refused token can be replaced by a new one.
     pub(super) fn can_refresh(&self) -> bool {
         matches!(self, Self::ClientCredentials { .. })
@@ -90,5 +98,37 @@ mod tests {
         let tokens: Vec<_> =
             script.seen().iter().map(|seen| seen.authorization.clone().unwrap_or_default()).collect();
         assert_eq!(tokens, ["", "Bearer one", "Bearer one", "Bearer one", "", "Bearer two"]);
+    }
+
+    #[tokio::test]
+    async fn no_answer_may_repeat_the_secret_that_tokens_are_issued_for_and_no_token_is_huge() {
+        let secret = "cl1ent-s3cret-0f-the-p0rtal";
+        let signed_in =
+            |token: &str| json(200, &format!(r#"{{"access_token":"{token}","expires_in":3600}}"#));
+        let answers = vec![
+            signed_in("issued-t0ken-0f-the-p0rtal"),
+            json(200, &format!(r#"{{"name":"a {secret}"}}"#)),
+            json(200, r#"{"name":"acme"}"#),
+        ];
+        let credential = || Credential::ClientCredentials {
+            client_id: "id".to_owned(),
+            client_secret: SecretString::from(secret),
+        };
+        let (_, url) = Script::serve(answers).await;
+        let bynder = client(url, credential());
+        let said = bynder.account().await.unwrap_err().to_string();
+        assert!(said.contains("it repeats the credential"), "{said}");
+        assert!(bynder.account().await.is_ok());
+        let (_, url) = Script::serve(vec![signed_in(&"x".repeat((16 << 10) + 1))]).await;
+        let said = client(url, credential()).account().await.unwrap_err().to_string();
+        assert!(said.contains("signing in: unexpected response"), "{said}");
+        let (_, url) = Script::serve(vec![signed_in(&"x".repeat(16 << 10)), json(200, "{}")]).await;
+        assert!(client(url, credential()).account().await.is_ok());
+        // A service may issue the same token again.
+        let again = || vec![signed_in("issued-t0ken-0f-the-p0rtal"), json(200, "{}")];
+        for _ in 0..2 {
+            let (_, url) = Script::serve(again()).await;
+            assert!(client(url, credential()).account().await.is_ok());
+        }
     }
 }

@@ -169,14 +169,16 @@ impl Bynder {
     }
 }
 
-/// The file's name from `Content-Disposition`, in either form; `None` if it would contain the signature of a link.
+/// The file's name from `Content-Disposition`, in either form; `None` if it would contain the signature of a link,
+/// or a secret that storage must not know: the name goes to both services, and into logs and records.
 fn file_name(response: &Response, way: &[Link]) -> Option<String> {
     let header = response.headers().get(CONTENT_DISPOSITION)?;
     // Storage sends other alphabets unencoded as well.
     let header = String::from_utf8_lossy(header.as_bytes());
     let name = mailparse::parse_content_disposition(&header).params.remove("filename")?;
     let is_signature = |link: &Link| Redactor::signature_of(link.url(), &name).is_in(&name);
-    (!name.is_empty() && !way.iter().any(is_signature)).then_some(name)
+    let is_secret = way.iter().any(is_signature) || http_client::known_secrets().is_in(&name);
+    (!name.is_empty() && !is_secret).then_some(name)
 }
 
 fn description(id: &AssetId, version: u32) -> String {

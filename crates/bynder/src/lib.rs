@@ -167,6 +167,7 @@ impl Bynder {
             allow_http: settings.allow_http,
             link_hosts: settings.storage_hosts,
         };
+        http_client::remember(settings.credential.secret());
         let inner = Inner {
             portal: settings.portal,
             transport: Transport::new(&services, settings.request_timeout, settings.observer)?,

@@ -108,9 +108,10 @@ async fn read_said(
     values: impl IntoIterator<Item = String>,
     sentence: impl FnOnce(&str) -> Option<String>,
 ) -> String {
-    let redactor = Redactor::in_answer(&response).and_signatures(values);
+    let redactor = Redactor::in_answer(&response);
     match read_bounded(response, MOST_TEXT_BYTES).await {
-        Ok(Bounded { body, .. }) => said_in(&body, sentence, &redactor),
+        // The values are copied only now: many responses may be awaited at once.
+        Ok(Bounded { body, .. }) => said_in(&body, sentence, &redactor.and_signatures(values)),
         Err(error) => format!("(body unreadable: {error})"),
     }
 }

@@ -12,6 +12,7 @@ use reqwest::{Request, Response};
 use url::form_urlencoded::parse;
 use url::{Position, Url};
 
+use super::known::{configured_secrets, known_secrets};
 use super::runs::{LONG_RUN, SHORTEST_RUN, SHORTEST_WHOLE, holds_run, reduced};
 use common::excerpt::{excerpt, one_line};
 use common::prose::prose;
@@ -34,8 +35,8 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// The credential, the secret in a form, and, if the address is not an API call, its signature, which may be
-    /// part of the path.
+    /// The credential, the secret in a form, the other known secrets, and, if the address is not an API call, its
+    /// signature, which may be part of the path.
     pub(super) fn of(request: &Request) -> Self {
         let header = request.headers().get(AUTHORIZATION);
         // A token may contain letters outside ASCII.
@@ -46,6 +47,7 @@ impl Redactor {
             parse(form).filter(|(key, _)| key == "client_secret").map(|(_, value)| value.into_owned());
         let found =
             Self::default().and_credentials(header.map(credentials).into_iter().flatten().chain(of_form));
+        let found = found.and_known(signs_in);
         if header.is_some() && !signs_in { found } else { found.and_signatures(signatures(request.url())) }
     }
 
@@ -61,12 +63,22 @@ impl Redactor {
         Self::default().and_credentials(long.map(str::to_owned))
     }
 
+    /// The same, with the secrets that no service may repeat. Where tokens are issued, the same one may be issued
+    /// again.
+    fn and_known(self, signs_in: bool) -> Self {
+        let known = if signs_in { configured_secrets() } else { known_secrets() };
+        self.and_more_credentials(known.secrets)
+    }
+
     /// The same, with the credentials header for a proxy.
     pub(super) fn and_proxy(self, header: Option<&str>) -> Self {
         let long = header.into_iter().flat_map(credentials).filter(|secret| secret.len() >= SHORTEST_PIECE);
-        let more: Vec<_> = long.chain(self.secrets[..self.credentials].iter().cloned()).collect();
-        let rest = Self { secrets: self.secrets[self.credentials..].to_vec(), credentials: 0 };
-        rest.and_credentials(more)
+        self.and_more_credentials(long)
+    }
+
+    fn and_more_credentials(mut self, more: impl IntoIterator<Item = String>) -> Self {
+        let rest = Self { secrets: self.secrets.split_off(self.credentials), credentials: 0 };
+        rest.and_credentials(more.into_iter().chain(self.secrets))
     }
 
     /// What may be a signature in the address of a file of this name: the values that its query names as

@@ -5,8 +5,12 @@ use std::time::Duration;
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserializer;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+
+use super::known::remember_issued;
+use common::bounded::text;
 
 /// The word before an OAuth2 token (RFC 6750).
 pub const BEARER: &str = "Bearer";
@@ -19,6 +23,9 @@ const LONGEST: Duration = Duration::from_hours(24);
 const EARLY: Duration = Duration::from_mins(1);
 /// A token is used at least this long, however short its lifetime, so that not every call fetches one.
 const SHORTEST: Duration = Duration::from_secs(30);
+
+/// A longer token is none; a JWT has a few KiB.
+const LONGEST_TOKEN: usize = 16 << 10;
 
 /// What signs a request.
 #[derive(Debug, Clone)]
@@ -37,6 +44,11 @@ impl Token {
         header.set_sensitive(true);
         Some(request.header(AUTHORIZATION, header))
     }
+}
+
+/// Deserialises an issued token.
+pub fn issued_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    text::<LONGEST_TOKEN, _>(deserializer).map(SecretString::from)
 }
 
 /// A token, and the seconds until it expires, if known.
@@ -87,6 +99,7 @@ impl Tokens {
             return Ok(token.clone());
         }
         let (token, expires_in) = issue().await?;
+        remember_issued(&token.secret);
         *held = Some((token.clone(), Instant::now() + token_use(expires_in)));
         Ok(token)
     }

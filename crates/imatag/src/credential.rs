@@ -8,7 +8,7 @@ use url::Url;
 use super::error::Attempted;
 use super::profile::OAuthCredentials;
 use super::{Imatag, ImatagError, Profile};
-use http_client::{BEARER, Issued, Operation, Token};
+use http_client::{BEARER, Issued, Operation, Token, issued_token};
 
 #[derive(Debug, Clone)]
 pub enum Credential {
@@ -24,6 +24,13 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// The configured secret.
+    pub(super) fn secret(&self) -> &SecretString {
+        match self {
+            Self::ApiKey(secret) | Self::OAuth { client_secret: secret, .. } => secret,
+        }
+    }
+
     /// Whether a refused token can be replaced.
     pub(super) fn can_refresh(&self) -> bool {
         matches!(self, Self::OAuth { .. })
@@ -40,6 +47,7 @@ impl Credential {
 
 #[derive(Deserialize)]
 struct TokenAnswer {
+    #[serde(deserialize_with = "issued_token")]
     access_token: SecretString,
     token_type: Option<String>,
     expires_in: Option<u64>,

@@ -143,6 +143,7 @@ impl Imatag {
             allow_http: settings.allow_http,
             link_hosts: LinkHosts::Any,
         };
+        http_client::remember(settings.credential.secret());
         let inner = Inner {
             base_url,
             transport: Transport::new(&services, settings.request_timeout, settings.observer)?

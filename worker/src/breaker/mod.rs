@@ -68,6 +68,24 @@ pub struct OpenBreaker {
     pub since: Instant,
 }
 
+impl OpenBreaker {
+    /// What anyone may know of it: nothing of what a service wrote.
+    pub fn public_reason(&self) -> String {
+        let service = self.service.name();
+        if self.service == Service::Machine {
+            return self.reason.clone();
+        }
+        let what = match self.trouble {
+            Trouble::Outage => "does not answer, or only with errors",
+            Trouble::Credential => "does not accept the token or key",
+            Trouble::ReadRefused => "refuses to let any file be read",
+            Trouble::WriteRefused => "refuses every write",
+            Trouble::Configuration => "does not take what is sent: its address or profile may be wrong",
+        };
+        format!("{service} {what}; the log shows its response")
+    }
+}
+
 /// The breakers of all services; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Breakers {

@@ -220,14 +220,24 @@ impl Portal for FakePortal {
         let file = state.files.get(&(id.clone(), version)).ok_or_else(not_found)?;
         Ok((ContentHash::of(&file[..]).unwrap(), file.len() as u64))
     }
-    async fn upload(&self, file: &SpooledFile, name: &FileName) -> Result<ImportId, BynderError> {
+    async fn upload(
+        &self,
+        _: &AssetId,
+        file: &SpooledFile,
+        name: &FileName,
+    ) -> Result<ImportId, BynderError> {
         let mut state = self.call("upload", name)?;
         state.uploaded.clear();
         std::io::copy(&mut file.reader(), &mut state.uploaded).unwrap();
         Ok("I".to_owned().try_into().unwrap())
     }
-    async fn upload_parcel(&self, file: &SpooledFile, name: &FileName) -> Result<Parcel, BynderError> {
-        self.upload(file, name).await?;
+    async fn upload_parcel(
+        &self,
+        asset: &AssetId,
+        file: &SpooledFile,
+        name: &FileName,
+    ) -> Result<Parcel, BynderError> {
+        self.upload(asset, file, name).await?;
         let text = |text: &str| text.to_owned().try_into().unwrap();
         Ok(Parcel {
             upload_id: text("U"),

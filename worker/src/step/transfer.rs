@@ -100,13 +100,13 @@ pub(super) async fn transfer_body(
     context.locks.contact()?;
     match context.mode(job) {
         OutputMode::Version | OutputMode::Copy => {
-            let import = context.bynder.upload(&file, &name).await?;
+            let import = context.bynder.upload(&job.asset_id, &file, &name).await?;
             job.effects.import_id = Some(import);
             job.effects.imported = Some(job.wait_mark());
         }
         OutputMode::Additional => {
             let name = name.with_suffix(&result.sha256.short());
-            job.effects.parcel = Some(context.bynder.upload_parcel(&file, &name).await?);
+            job.effects.parcel = Some(context.bynder.upload_parcel(&job.asset_id, &file, &name).await?);
         }
     }
     job.bytes_uploaded += file.bytes();

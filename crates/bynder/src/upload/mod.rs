@@ -1,24 +1,25 @@
 //! Uploads a file through Bynder's S3: initialise, send the parts, register each, finalise.
 
+mod fields;
 mod part;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::call::unavailable;
 use super::{Bynder, BynderError};
+use common::asset::AssetId;
 use common::file_name::FileName;
 use common::job::{ImportId, Parcel, UploadText};
 use files::spool::SpooledFile;
 use http_client::{Link, Operation, Sent};
 
+use fields::Fields;
 pub use part::part_count;
 use part::{Part, parts};
 
@@ -42,7 +43,7 @@ struct UploadTarget {
     /// The base key; a part's key is this with `/p<number>` appended.
     s3_filename: UploadText,
     /// Fields that storage requires, among them policy and signature; their names are in mixed case.
-    multipart_params: BTreeMap<String, Value>,
+    multipart_params: Fields,
 }
 
 #[derive(Deserialize)]
@@ -61,8 +62,13 @@ impl Bynder {
     /// Uploads a file; Bynder has to convert the resulting import before it can be saved.
     ///
     /// A repetition costs an orphaned import and nothing else: only a save changes an asset.
-    pub async fn upload(&self, file: &SpooledFile, file_name: &FileName) -> Result<ImportId, BynderError> {
-        let operation = format!("uploading {}", http_client::excerpt(&file_name.to_string()));
+    pub async fn upload(
+        &self,
+        asset: &AssetId,
+        file: &SpooledFile,
+        file_name: &FileName,
+    ) -> Result<ImportId, BynderError> {
+        let operation = uploading(asset);
         let (target, parts) = self.upload_all_parts(&operation, file, file_name).await?;
         retry_after_pauses(|| self.finalise(&operation, &target, parts, file_name)).await
     }
@@ -72,10 +78,11 @@ impl Bynder {
     /// A repetition costs orphaned parts and nothing else: only a save changes an asset.
     pub async fn upload_parcel(
         &self,
+        asset: &AssetId,
         file: &SpooledFile,
         file_name: &FileName,
     ) -> Result<Parcel, BynderError> {
-        let operation = format!("uploading {}", http_client::excerpt(&file_name.to_string()));
+        let operation = uploading(asset);
         let (target, parts) = self.upload_all_parts(&operation, file, file_name).await?;
         let (upload_id, target_id) = (target.s3file.uploadid, target.s3file.targetid);
         // Does not overflow, since a file has at most MOST_PARTS.
@@ -230,6 +237,11 @@ where
             ended => return ended,
         }
     }
+}
+
+/// Without the file's name, which storage may have sent.
+fn uploading(asset: &AssetId) -> String {
+    format!("uploading a file for asset {asset}")
 }
 
 impl UploadTarget {

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use futures::StreamExt;
 use reqwest::multipart::Form;
-use serde_json::Value;
 
 use super::super::call::unavailable;
 use super::super::download::storage_refusal;
@@ -49,13 +48,9 @@ impl Bynder {
     ) -> Result<(), BynderError> {
         let key = target.part_key(part.number);
         let mut form = Form::new();
-        for (name, value) in &target.multipart_params {
-            let value = match value {
-                _ if name == "key" => key.clone(),
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            form = form.text(name.clone(), value);
+        for (name, value) in &target.multipart_params.0 {
+            let value = if name == "key" { &key } else { value };
+            form = form.text(name.clone(), value.clone());
         }
         let base = target.s3_filename.as_str().rsplit('/').next().unwrap_or_default().to_owned();
         form = form
@@ -79,21 +74,10 @@ impl Bynder {
             return Ok(());
         }
         // S3 quotes the signature that it refuses.
-        let message =
-            http_client::read_text_without(response, target.multipart_params.values().flat_map(texts)).await;
+        let values = target.multipart_params.0.values().cloned();
+        let message = http_client::read_text_without(response, values).await;
         Err(storage_refusal(operation, status, message))
     }
-}
-
-/// The texts in a field's value, in the form in which storage receives them.
-fn texts(value: &Value) -> Vec<String> {
-    let inner = match value {
-        Value::String(text) => return vec![text.clone()],
-        Value::Array(values) => values.iter().flat_map(texts).collect(),
-        Value::Object(fields) => fields.values().flat_map(texts).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
-    };
-    [value.to_string()].into_iter().chain(inner).collect()
 }
 
 #[cfg(test)]
@@ -118,23 +102,6 @@ mod tests {
                 parts[..parts.len() - 1].iter().map(|part| part.range.end - part.range.start).min();
             assert!(smallest.is_none_or(|smallest| smallest >= SIZE));
         }
-    }
-
-    #[test]
-    fn every_text_of_a_field_is_left_out_of_a_refusal() {
-        let value = serde_json::json!({"policy": ["a", {"signature": "b"}], "n": 7});
-        assert_eq!(
-            texts(&value),
-            [
-                r#"{"n":7,"policy":["a",{"signature":"b"}]}"#,
-                "7",
-                r#"["a",{"signature":"b"}]"#,
-                "a",
-                r#"{"signature":"b"}"#,
-                "b"
-            ]
-        );
-        assert_eq!(texts(&serde_json::json!("a")), ["a"]);
     }
 
     #[test]

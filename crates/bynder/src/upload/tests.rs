@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::sync::Barrier;
 use url::Url;
 
-use super::super::tests::{Open, json, response};
+use super::super::tests::{Open, id, json, response};
 use super::*;
 use crate::{Credential, Settings};
 use common::file_name::Known;
@@ -139,7 +139,7 @@ async fn parts_go_out_as_many_at_once_as_is_set_and_are_registered_in_order() {
     });
     let (portal, bynder) = portal(true, hold).await;
     let (_folder, file) = film(4).await;
-    assert_eq!(bynder.upload(&file, &film_name()).await.unwrap().as_str(), "I");
+    assert_eq!(bynder.upload(&id(), &file, &film_name()).await.unwrap().as_str(), "I");
     assert_eq!(*portal.registered.lock().unwrap(), ["1", "2", "3", "4"]);
     assert_eq!(portal.most_under_way.load(Ordering::SeqCst), AT_ONCE);
 }
@@ -153,8 +153,8 @@ async fn a_process_sends_so_many_parts_at_once_however_many_files_it_uploads() {
     });
     let (portal, bynder) = portal(true, hold).await;
     let (_folder, file) = film(1).await;
-    let name = film_name();
-    let uploads = (0..2 * MOST_PARTS_UNDER_WAY).map(|_| bynder.upload(&file, &name));
+    let (asset, name) = (id(), film_name());
+    let uploads = (0..2 * MOST_PARTS_UNDER_WAY).map(|_| bynder.upload(&asset, &file, &name));
     future::try_join_all(uploads).await.unwrap();
     assert_eq!(portal.most_under_way.load(Ordering::SeqCst), MOST_PARTS_UNDER_WAY);
 }
@@ -165,7 +165,7 @@ async fn a_refused_registration_ends_the_upload_and_waits_for_no_part() {
         Box::new(|number| if number == 1 { Box::pin(async {}) } else { Box::pin(future::pending()) });
     let (_, bynder) = portal(false, hold).await;
     let (_folder, file) = film(3).await;
-    let ended = bynder.upload(&file, &film_name()).await;
+    let ended = bynder.upload(&id(), &file, &film_name()).await;
     assert!(matches!(ended, Err(BynderError::NotFound { .. })), "{ended:?}");
 }
 
@@ -173,8 +173,36 @@ async fn a_refused_registration_ends_the_upload_and_waits_for_no_part() {
 async fn no_error_shows_the_signature_of_a_form_that_storage_quotes() {
     let (_, bynder) = portal_that(true, true, Box::new(|_| Box::pin(async {}))).await;
     let (_folder, file) = film(1).await;
-    let said = bynder.upload(&file, &film_name()).await.unwrap_err().to_string();
+    let said = bynder.upload(&id(), &file, &film_name()).await.unwrap_err().to_string();
     assert!(said.contains("<SignatureProvided>…</SignatureProvided>"), "{said}");
+    // Storage may have put anything into the name, and anyone may read what a worker waits for.
+    assert!(!said.contains("film"), "{said}");
+}
+
+#[test]
+fn the_fields_that_storage_requires_are_few_short_and_flat() {
+    let reads = |fields: serde_json::Value| {
+        let target = serde_json::json!({
+            "s3file": {"uploadid": "U", "targetid": "T"}, "s3_filename": "K", "multipart_params": fields,
+        });
+        serde_json::from_value::<UploadTarget>(target)
+    };
+    let fields = |count: usize| (0..count).map(|field| (format!("f{field}"), "".into())).collect();
+    let target = reads(serde_json::json!({"acl": "private", "n": 7, "b": true, "long": "x".repeat(8 << 10)}));
+    let read = target.unwrap().multipart_params.0;
+    assert_eq!((read["acl"].as_str(), read["n"].as_str(), read["b"].as_str()), ("private", "7", "true"));
+    assert!(reads(serde_json::Value::Object(fields(64))).is_ok());
+    for refused in [
+        // The form of a request is a chain of all its fields, whose end recurses through them.
+        serde_json::Value::Object(fields(65)),
+        serde_json::Value::Object(fields(65_000)),
+        serde_json::json!({"long": "x".repeat((8 << 10) + 1)}),
+        serde_json::json!({"x".repeat((8 << 10) + 1): ""}),
+        serde_json::json!({"policy": ["a"]}),
+        serde_json::json!({"policy": {"a": "b"}}),
+    ] {
+        assert!(reads(refused.clone()).is_err(), "{:.80}", refused.to_string());
+    }
 }
 
 fn film_name() -> FileName {

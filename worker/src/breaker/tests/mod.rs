@@ -120,3 +120,22 @@ async fn only_a_step_that_fails_job_after_job_is_slowed_and_a_success_ends_it() 
     breakers.succeeded(Service::Imatag, Step::Submit);
     assert_eq!(breakers.steps(), StepSet::ALL);
 }
+
+#[test]
+fn the_public_reason_holds_nothing_that_a_service_wrote() {
+    for trouble in [
+        Trouble::Outage,
+        Trouble::Credential,
+        Trouble::ReadRefused,
+        Trouble::WriteRefused,
+        Trouble::Configuration,
+    ] {
+        let breakers = Breakers::default();
+        breakers.trip(Service::Bynder, trouble, "words of a service");
+        let said = breakers.worst().unwrap().public_reason();
+        assert!(said.starts_with("Bynder ") && !said.contains("words"), "{said}");
+    }
+    let breakers = Breakers::default();
+    breakers.trip(Service::Machine, Trouble::Outage, "the disk is full");
+    assert_eq!(breakers.worst().unwrap().public_reason(), "the disk is full");
+}

@@ -92,7 +92,8 @@ impl Restorer<'_> {
     async fn import(&self, name: &FileName, file: &SpooledFile) -> Result<ImportId, RestoreError> {
         let context = self.context;
         context.locks.contact()?;
-        let import = patiently(&context.patience, || context.bynder.upload(file, name)).await?;
+        let import =
+            patiently(&context.patience, || context.bynder.upload(&self.target.id, file, name)).await?;
         let started = Instant::now();
         loop {
             match patiently(&context.patience, || context.bynder.poll_import(&import)).await? {
