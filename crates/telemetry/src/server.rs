@@ -82,7 +82,7 @@ impl Serving {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, endpoint = self.key, "cannot accept a connection");
+                    tracing::warn!(%error, key = self.key, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
