@@ -4,6 +4,7 @@ use sandbox::faults::{Action, Moment};
 use sandbox::{NewAsset, Options};
 use serde_json::Value;
 
+use crate::documents::document;
 use crate::harness::broker::free_ports;
 use crate::harness::fleet::Fleet;
 use crate::harness::openapi::OpenApi;
@@ -120,7 +121,7 @@ async fn each_documented_answer_of_the_interface_for_programs_is_as_documented()
     let [port] = free_ports();
     let listen = format!("127.0.0.1:{port}");
     let running = serving.start(&["--full"], &[("CONNECTOR_PAGE__LISTEN", listen.as_str())]);
-    let (browser, api) = (Browser::at(port), OpenApi::read());
+    let (browser, api) = (Browser::at(port), OpenApi::parse(&document("docs/openapi.json")));
     browser.until_shown("/", "<h1>Overview</h1>").await;
     until_async(async || serving.bench.surprises().await.is_empty()).await;
     let mut tried = Vec::new();

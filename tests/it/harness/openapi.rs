@@ -2,15 +2,13 @@
 
 use serde_json::Value;
 
-use crate::documents::document;
-
 pub(crate) struct OpenApi {
     document: Value,
 }
 
 impl OpenApi {
-    pub(crate) fn read() -> Self {
-        Self { document: serde_json::from_str(&document("docs/openapi.json")).unwrap() }
+    pub(crate) fn parse(document: &str) -> Self {
+        Self { document: serde_json::from_str(document).unwrap() }
     }
 
     /// The paths of the document.
