@@ -25,7 +25,7 @@ const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 const POLL_EVERY: Duration = Duration::from_millis(200);
 /// No further job of the backlog begins while this many calls of the backlog wait for the budget. They use up what there is of
 /// it; more jobs would only hold the permits that new pictures need.
-const MOST_WAITING_CALLS: u32 = 6;
+const MOST_WAITING_CALLS: u32 = 8;
 /// How long one receiver holds a probe while it waits for a job, before another may have it: the other's steps may
 /// have a job.
 const PROBE_TURN: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use super::BynderError;
 const fn worth_calls(lane: Lane) -> u32 {
     match lane {
         Lane::Fresh => 4,
-        Lane::Backlog => 16,
+        Lane::Backlog => 32,
     }
 }
 /// The limits of that wait.
@@ -25,7 +25,7 @@ const SHORTEST_GATHERING: Duration = Duration::from_millis(10);
 const fn longest_gathering(lane: Lane) -> Duration {
     match lane {
         Lane::Fresh => Duration::from_millis(250),
-        Lane::Backlog => Duration::from_secs(1),
+        Lane::Backlog => Duration::from_secs(2),
     }
 }
 
@@ -183,7 +183,6 @@ fn concerns_one(error: &BynderError) -> bool {
     }
 }
 
-/// How long the first caller waits if calls are this far apart.
 /// How long a call of this lane waits for others to join, if calls are this `interval` apart.
 pub(super) fn gathering(lane: Lane, interval: Duration) -> Duration {
     (interval * worth_calls(lane)).clamp(SHORTEST_GATHERING, longest_gathering(lane))
@@ -274,7 +273,7 @@ mod tests {
     #[test]
     fn others_are_waited_for_the_longer_the_scarcer_calls_are_and_in_the_backlog_longest() {
         let of_budget = |lane, requests: u32| gathering(lane, Duration::from_mins(5) / requests).as_millis();
-        let table = [(400, 250, 1000), (4000, 250, 1000), (24_000, 50, 200), (u32::MAX, 10, 10)];
+        let table = [(400, 250, 2000), (4000, 250, 2000), (24_000, 50, 400), (u32::MAX, 10, 10)];
         for (requests, fresh, backlog) in table {
             assert_eq!(
                 (of_budget(Lane::Fresh, requests), of_budget(Lane::Backlog, requests)),

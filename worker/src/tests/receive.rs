@@ -120,7 +120,7 @@ async fn while_the_backlogs_calls_wait_for_the_budget_none_of_its_jobs_begins_an
     let receiver = receiver(&scene, 4, 4);
     let backlog = |step| Job { lane: Lane::Backlog, ..at(step) };
     let mut waiting: Vec<_> =
-        (0..6).map(|_| Box::pin(scene.environment.budget.admit(Lane::Backlog, 1))).collect();
+        (0..8).map(|_| Box::pin(scene.environment.budget.admit(Lane::Backlog, 1))).collect();
     assert!(waiting.iter_mut().all(|call| call.as_mut().now_or_never().is_none()));
     scene.queue.gives(Ok(delivery(backlog(Step::Submit), false)));
     assert!(timeout(SOON, receiver.receive()).await.is_err());
@@ -176,7 +176,7 @@ async fn a_job_of_the_backlog_that_came_before_its_calls_waited_is_not_put_off()
     let receiving = receiver.receive();
     tokio::pin!(receiving);
     assert!(receiving.as_mut().now_or_never().is_none());
-    let waiting = scene.environment.budget.admit(Lane::Backlog, 6);
+    let waiting = scene.environment.budget.admit(Lane::Backlog, 8);
     tokio::pin!(waiting);
     assert!(waiting.as_mut().now_or_never().is_none());
     scene.queue.gives(Ok(delivery(Job { lane: Lane::Backlog, ..job() }, false)));
