@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use crate::lab::{Lab, Library};
-use crate::table::{Table, mebibytes};
+use crate::table::{Table, mebibytes, rate};
 use crate::usage;
 
 /// Jobs that are published before their outcomes come.
@@ -41,12 +41,10 @@ impl History {
     /// Job `number` of a pass. The first pass goes over the library in order, later ones in another.
     fn job(self, pass: u32, number: u64) -> Job {
         let asset = if pass == 0 { number } else { (number * 1_000_003 + u64::from(pass)) % self.assets };
-        let digits = hex::encode_upper(&Sha256::digest(format!("asset {asset}"))[..16]);
-        let id = format!("{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..]);
         let run = RunId(format!("20260101T000000Z-{:08x}", (u64::from(pass) << 20) + number / 100_000));
         let seconds = PASS * 86_400 * i64::from(pass) + PASS * 86_400 * number as i64 / self.assets as i64;
         let at = self.begin + SignedDuration::from_secs(seconds);
-        let id = id.parse().unwrap_or_else(|_| common::asset::AssetId::unknown());
+        let id = sandbox::archived_id(asset).parse().unwrap_or_else(|_| common::asset::AssetId::unknown());
         Job::new(run, id, &format!("IMG_{asset:08}.jpg"), Lane::Backlog, 1 + 2 * pass, None, at)
     }
 
@@ -91,7 +89,7 @@ pub(crate) async fn measure(is_short: bool, assets: u64) -> anyhow::Result<Table
          jobs for assets all over the library."
     );
     let mut table = Table::new("A ledger with history", how);
-    let lab = Lab::new(&Library::default()).await?;
+    let lab = Lab::new(&Library { archive: assets, ..Library::default() }).await?;
     let state = State::open(&lab.path("state"))?;
     let begin = Timestamp::now() - SignedDuration::from_hours(24 * (3 * PASS + 2));
     let history = History { assets, begin };
@@ -117,6 +115,7 @@ pub(crate) async fn measure(is_short: bool, assets: u64) -> anyhow::Result<Table
     let sample = History::outcome(&history.job(1, assets / 3));
     let hash = sample.watermarked.context("no hash")?.to_string();
     commands(&mut table, &lab, &sample, &hash, "").await?;
+    walk(&mut table, &lab, assets).await?;
     fold(&mut table, history, &state).await?;
     let days = if is_short { 2_000 } else { A_DAY };
     open_report(&mut table, &lab, history, &state, days).await?;
@@ -178,6 +177,25 @@ async fn commands(
             );
         }
     }
+    Ok(())
+}
+
+/// Goes over the whole library, all of which the ledger knows.
+async fn walk(table: &mut Table, lab: &Lab, assets: u64) -> anyhow::Result<()> {
+    let before = lab.requests("bynder.list").await?;
+    let run = lab.program("connector", &["sync", "--full"])?.spawn()?;
+    let (took, usage) = usage::to_its_end(run, &[0]).await?;
+    let listings = lab.requests("bynder.list").await? - before;
+    table.add(
+        "`sync --full` over these assets, all protected",
+        format!(
+            "{listings} listings, {:.0} assets/s, {:.0} s of processor time, at most {}",
+            rate(assets, took),
+            usage.cpu.as_secs_f64(),
+            mebibytes(usage.peak)
+        ),
+    );
+    table.promise("the walk in 150 MiB", mebibytes(usage.peak), usage.peak < 150 << 20);
     Ok(())
 }
 

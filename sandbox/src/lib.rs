@@ -34,6 +34,7 @@ pub use audit::{Audit, AuditedAsset, AuditedVersion};
 pub use library::{NewAsset, NewFile};
 pub use options::{FileNames, Forgets, NextLink, Options, RateLimit, Search, VersionFlags};
 pub use person::{Edit, NewVersion, NoSuchThing};
+pub use portal::archived_id;
 pub use stats::Stats;
 pub use violation::{Violation, ViolationKind};
 pub use world::{Attached, Maker, Planted, Restricted, SECRET_MARK};

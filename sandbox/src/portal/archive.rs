@@ -52,12 +52,21 @@ fn first_after(bound: Timestamp) -> u64 {
     seconds * A_SECOND
 }
 
+/// The id of an archived asset. As on a real portal, ids that follow each other in a listing are far apart.
+#[must_use]
+pub fn archived_id(number: u64) -> String {
+    // An odd factor, so that no two numbers have the same product: 2^64 by the golden ratio.
+    let scattered = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let (first, second, third) = (scattered >> 32, scattered >> 16 & 0xFFFF, scattered & 0xFFFF);
+    format!("{first:08X}-{second:04X}-{third:04X}-{number:016X}")
+}
+
 pub(super) fn row(number: u64) -> Value {
     let second = i64::try_from(number / A_SECOND).unwrap_or_default();
     let created = (Timestamp::UNIX_EPOCH + SignedDuration::from_secs(FIRST + second)).to_string();
     let bytes = 400_000;
     let mut row = json!({
-        "id": format!("00000000-0000-0000-{number:016X}"),
+        "id": archived_id(number),
         "idHash": "00000000",
         "name": format!("Archive {number}"),
         "fileName": format!("archive-{number}.jpg"),

@@ -7,6 +7,7 @@ mod media;
 mod save;
 mod upload;
 
+pub use archive::archived_id;
 pub(crate) use list::is_listed;
 pub(crate) use lookups::{BRAND, SECOND_BRAND};
 pub(crate) use save::add_version;
