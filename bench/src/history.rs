@@ -115,7 +115,11 @@ pub(crate) async fn measure(is_short: bool, assets: u64) -> anyhow::Result<Table
     let sample = History::outcome(&history.job(1, assets / 3));
     let hash = sample.watermarked.context("no hash")?.to_string();
     commands(&mut table, &lab, &sample, &hash, "").await?;
+    // One process at a time has the state.
+    drop(ledger);
+    drop(state);
     walk(&mut table, &lab, assets).await?;
+    let state = State::open(&lab.path("state"))?;
     fold(&mut table, history, &state).await?;
     let days = if is_short { 2_000 } else { A_DAY };
     open_report(&mut table, &lab, history, &state, days).await?;
@@ -123,7 +127,6 @@ pub(crate) async fn measure(is_short: bool, assets: u64) -> anyhow::Result<Table
     table.add("memory of the process that records, at most", mebibytes(own));
     table.promise("recording in 150 MiB", mebibytes(own), own < 150 << 20);
 
-    drop(ledger);
     drop(state);
     archive(&mut table, &lab, history).await?;
     let bytes = size()?;
