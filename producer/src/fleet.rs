@@ -10,6 +10,7 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
+use notify::Notices;
 use page::Live;
 use queue::{Depth, Election, Leadership, QueueError};
 use rabbitmq::{Broker, EgressGroup, Outcomes, ProducerElection};
@@ -56,6 +57,7 @@ pub(crate) struct Fleet {
     leadership: Mutex<Leadership>,
     metrics: Metrics,
     environment: Environment,
+    notices: Notices,
 }
 
 /// How long to wait for outcomes while nothing happens. If it is unknown what the workers hold, they may still hold
@@ -66,7 +68,7 @@ fn patience(lost_after: Duration, hands: Option<u64>) -> Duration {
 
 impl Fleet {
     /// Opens the state and the broker, asks the portal for what the run needs, and becomes the one producer.
-    pub(crate) async fn open(config: &Config, metrics: Metrics) -> Result<Self, Failure> {
+    pub(crate) async fn open(config: &Config, metrics: Metrics, notices: Notices) -> Result<Self, Failure> {
         let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
         metrics.set_budget(config.bynder.requests_per_5_minutes.get());
         let quiet = quiet_hours::keep(config, &budget);
@@ -100,6 +102,7 @@ impl Fleet {
             leadership,
             metrics,
             environment,
+            notices,
         })
     }
 
@@ -289,6 +292,11 @@ impl Fleet {
         }
     }
 
+    /// Whether a person paused the work.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.budget.operator_pause().is_some()
+    }
+
     /// Reports to the metrics what is recorded in the ledger, also by other commands.
     pub(crate) async fn watch_record(&self) {
         loop {
@@ -307,6 +315,10 @@ impl Runner for Fleet {
 
     fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     async fn run(&self, scope: &Scope, stop: &CancellationToken) -> Result<RunEnd, Failure> {

@@ -29,6 +29,7 @@ pub mod schedule;
 mod scope;
 pub mod select;
 mod session;
+pub mod standstill;
 mod summary;
 pub mod wiring;
 

@@ -10,6 +10,7 @@ use cli::program;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
 use config::Config;
+use notify::Notices;
 use telemetry::{Metrics, Readiness};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,7 @@ use crate::fleet::Fleet;
 use crate::plan;
 use crate::run::RunError;
 use crate::schedule::{Schedule, once_possible, scope_of_runs};
+use crate::standstill;
 use cli::options::GlobalOptions;
 
 /// Finds the assets to protect and publishes a job for each.
@@ -101,22 +103,26 @@ async fn synchronise(global: &GlobalOptions, sync: &Sync) -> Result<(), Failure>
 async fn synchronise_with(global: &GlobalOptions, sync: &Sync, config: &Config) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
     let schedule = Schedule::of(&config.producer)?.filter(|_| !sync.once && !sync.wait);
-    match schedule {
-        None => Box::pin(once(global, config, sync, &stop)).await,
+    let notices = Notices::start(wiring::notifier(config)?);
+    let ended = match schedule {
+        None => Box::pin(once(global, config, sync, &notices, &stop)).await,
         Some(schedule) => {
             let scope = scope_of_runs(&sync.scope, "give --once or --wait as well")?;
-            Box::pin(many(global, config, &scope, schedule, &stop)).await
+            Box::pin(many(global, config, &scope, schedule, &notices, &stop)).await
         }
-    }
+    };
+    notices.conclude(&ended, stop.is_cancelled()).await;
+    ended
 }
 
 async fn once(
     global: &GlobalOptions,
     config: &Config,
     sync: &Sync,
+    notices: &Notices,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
-    let opening = Box::pin(Fleet::open(config, Metrics::new()));
+    let opening = Box::pin(Fleet::open(config, Metrics::new(), notices.clone()));
     let fleet = stop.run_until_cancelled(opening).await.ok_or_else(|| RunError::from(Stopped))??;
     let ended = Box::pin(fleet.alone(fleet.once(&sync.scope, sync.wait, global.quiet, stop))).await;
     fleet.leave().await;
@@ -130,6 +136,7 @@ async fn many(
     config: &Config,
     scope: &Scope,
     schedule: Schedule,
+    notices: &Notices,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let (metrics, readiness) = (Metrics::new(), Readiness::default());
@@ -140,7 +147,7 @@ async fn many(
     metrics.run_interval_is(schedule.longest_interval());
     telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end.clone()).await?;
     let page = page::serve(config, readiness.clone(), end).await?;
-    let open = async || Fleet::open(config, metrics.clone()).await;
+    let open = async || Fleet::open(config, metrics.clone(), notices.clone()).await;
     let work = async || {
         let Some(fleet) = once_possible("broker", &readiness, stop, open).await? else { return Ok(()) };
         let attached = page.as_ref().map(|page| page.attach(fleet.live()));
@@ -148,6 +155,7 @@ async fn many(
             tokio::select! {
                 () = fleet.watch(&readiness) => Ok(()),
                 () = fleet.watch_record() => Ok(()),
+                () = standstill::watch(&fleet, || fleet.is_paused()) => Ok(()),
                 ended = schedule.keep(&fleet, global, scope, &readiness, stop) => ended,
             }
         };

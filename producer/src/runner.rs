@@ -3,6 +3,7 @@
 use common::failure::Failure;
 use config::Config;
 use ledger::Ledger;
+use notify::Notices;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Asker, Scope};
@@ -12,6 +13,8 @@ use crate::session::RunEnd;
 pub trait Runner {
     fn config(&self) -> &Config;
     fn ledger(&self) -> &Ledger;
+    /// Notifies people.
+    fn notices(&self) -> &Notices;
 
     /// One run; does not wait for the outcomes of its jobs.
     fn run(&self, scope: &Scope, stop: &CancellationToken) -> impl Future<Output = Result<RunEnd, Failure>>;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ledger::Ledger;
 use ledger::state::State;
+use notify::{Kind, Notice};
 use telemetry::Readiness;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ use cli::options::GlobalOptions;
 
 /// The delay before a retry after a temporary failure.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How long runs fail in a row before people are notified: most causes end by themselves.
+const NOTIFY_AFTER: Duration = Duration::from_mins(15);
 /// How often to check whether the first walk has begun.
 const WALK_POLL: Duration = Duration::from_millis(300);
 
@@ -225,6 +228,7 @@ impl Schedule {
         scope: &Scope,
         stop: &CancellationToken,
     ) -> Result<Left, Failure> {
+        let begun = Instant::now();
         loop {
             match runner.run(scope, stop).await {
                 Ok(ended) => {
@@ -233,6 +237,7 @@ impl Schedule {
                     }
                     if let Some(limit) = ended.limit {
                         tracing::warn!("{limit}");
+                        runner.notices().send(Notice::new(Kind::LimitReached).because(&limit));
                     }
                     return Ok(Left { limit: ended.limit, is_postponed: ended.is_postponed() });
                 }
@@ -242,6 +247,9 @@ impl Schedule {
                 }
                 Err(Failure::Temporary(reason)) => {
                     tracing::warn!(reason, "the run could not be finished; trying again");
+                    if begun.elapsed() >= NOTIFY_AFTER {
+                        runner.notices().send(Notice::new(Kind::RunFailed).because(&reason));
+                    }
                     let pause = tokio::time::sleep(TRY_AGAIN);
                     if stop.run_until_cancelled(pause).await.is_none() {
                         return Ok(Left::default());

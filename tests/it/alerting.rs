@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 
 use crate::documents::document;
 use crate::harness::broker::free_ports;
-use crate::harness::receivers::{MailServer, Webhook};
+use crate::harness::receivers::{Encryption, MailServer, Webhook};
 use crate::harness::until_async;
 
 /// A program that `scripts/alertmanager` fetched.
@@ -155,7 +155,7 @@ async fn a_webhook_gets_one_message_for_an_outage_of_a_deployment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_gets_one_encrypted_mail_for_an_outage_of_a_deployment() {
-    let server = MailServer::start().await;
+    let server = MailServer::start(Encryption::StartTls).await;
     let change = |text: String| {
         let text = text.replace("mail.example.com:587", &format!("localhost:{}", server.port));
         text.replace("auth_username: alerts@example.com", "auth_username: alerts")

@@ -73,7 +73,7 @@ fn a_lower_crate_needs_no_higher_one() {
         "common",
         "tasks files",
         "http_client cli ledger",
-        "bynder imatag media queue",
+        "bynder imatag media notify queue",
         "budget config",
         "rabbitmq telemetry traces",
         "wiring sandbox laws",

@@ -52,6 +52,7 @@ mod modes;
 mod monitoring;
 mod names;
 mod narrowed;
+mod notify;
 mod outcomes;
 mod outside;
 mod page;

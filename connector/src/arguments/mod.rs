@@ -80,6 +80,8 @@ pub(crate) enum Command {
     /// Check or show the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Send one message through each receiver of [notify], and say what became of it
+    NotifyTest,
     /// Make keys, and encrypt secrets for the configuration
     #[command(subcommand)]
     Secrets(Secrets),

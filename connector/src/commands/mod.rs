@@ -6,6 +6,7 @@ mod doctor;
 mod failed;
 mod init;
 mod lookup;
+mod notify_test;
 mod pause;
 mod plan;
 mod report;
@@ -47,6 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Restore(command) => restore::run(global, command).await,
         Command::State(command) => state::run(global, command).await,
         Command::Config(command) => config::run(global, command),
+        Command::NotifyTest => notify_test::run(global).await,
         Command::Secrets(command) => secrets::run(global, command).await,
     }
 }

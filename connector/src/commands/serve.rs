@@ -9,14 +9,16 @@ use common::service::Service;
 use config::Config;
 use jiff::Timestamp;
 use ledger::{Ledger, QueueCheck};
+use notify::{Kind, Notice, Notices};
 use producer::arguments::{self, Scope};
 use producer::schedule::{Schedule, once_possible, scope_of_runs};
-use producer::{RunEnd, RunSession, Runner};
+use producer::{RunEnd, RunSession, Runner, standstill};
 use queue::JobPublisher;
 use telemetry::{Metrics, Readiness};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wiring::quiet_hours;
+use worker::breaker::Trouble;
 
 use crate::parts::{self, Parts};
 use crate::systemd;
@@ -27,6 +29,8 @@ const EVERY: Duration = Duration::from_secs(30);
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// How often the queue is counted, and what the ledger knows is read.
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
+/// How long a credential or a right is refused before people are notified: a service may be wrong for a moment.
+const NOTIFY_AFTER: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
     let scope = &scope_of_runs(scope, "give it to `connector sync`")?;
@@ -35,6 +39,7 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
     config.bynder.credential()?;
     config.imatag.credential()?;
     let schedule = Schedule::of(&config.producer)?.unwrap_or(Schedule::Every(EVERY));
+    let notices = Notices::start(wiring::notifier(&config)?);
     let (metrics, readiness, stop) = (Metrics::new(), Readiness::default(), stop_on_signals()?);
     metrics.deployment_is(&config.queue.prefix);
     metrics.run_interval_is(schedule.longest_interval());
@@ -59,13 +64,14 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
         // Not the stop itself: a worker that ends before the stop is noticed here would count as broken down.
         let working = CancellationToken::new();
         let mut consumer = parts.consume(&config, working.clone());
-        let alone = Alone { config: &config, parts: &parts, metrics: &metrics };
+        let alone = Alone { config: &config, parts: &parts, metrics: &metrics, notices: &notices };
         let ended = tokio::select! {
             biased;
             // A walk resumes where it was; a call that takes long must not outlast the stop.
             () = stop.cancelled() => Ok(()),
             ended = schedule.keep(&alone, global, scope, &readiness, &stop) => ended,
             () = alone.report(&readiness) => Ok(()),
+            () = standstill::watch(&alone, || parts.budget.operator_pause().is_some()) => Ok(()),
             ended = &mut consumer => {
                 let why = ended.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
                 return Err(Failure::Unexpected(format!("the worker broke down: {why}")));
@@ -81,6 +87,7 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
     traces::start(&config, "connector")?;
     let ended = Box::pin(schedule.follow(&config.producer.state_dir, &readiness, &stop, work)).await;
     traces::flush().await;
+    notices.conclude(&ended, stop.is_cancelled()).await;
     ended?;
     tracing::info!("stopped in order");
     Ok(())
@@ -91,6 +98,7 @@ struct Alone<'a> {
     config: &'a Config,
     parts: &'a Parts,
     metrics: &'a Metrics,
+    notices: &'a Notices,
 }
 
 impl Runner for Alone<'_> {
@@ -100,6 +108,10 @@ impl Runner for Alone<'_> {
 
     fn ledger(&self) -> &Ledger {
         &self.parts.ledger
+    }
+
+    fn notices(&self) -> &Notices {
+        self.notices
     }
 
     async fn run(&self, scope: &Scope, stop: &CancellationToken) -> Result<RunEnd, Failure> {
@@ -132,6 +144,12 @@ impl Alone<'_> {
                 self.metrics.breaker_open(service, worker.breakers.is_open(service));
             }
             let breaker = worker.breakers.worst();
+            let refused = breaker.as_ref().filter(|breaker| {
+                !matches!(breaker.trouble, Trouble::Outage | Trouble::Configuration)
+                    && breaker.since.elapsed() >= NOTIFY_AFTER
+            });
+            let refused =
+                refused.map(|breaker| Notice::new(Kind::CredentialRefused).because(&breaker.reason));
             readiness.set("services", breaker.map_or(Ok(()), |breaker| Err(breaker.public_reason())));
             if worker.breakers.is_wire_proven()
                 && !is_proven
@@ -141,6 +159,9 @@ impl Alone<'_> {
             }
             if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
                 measured = Some(Instant::now());
+                if let Some(notice) = refused {
+                    self.notices.send(notice);
+                }
                 match queue.depth().await {
                     Ok(depth) => self.metrics.queue_measured(&depth),
                     Err(error) => tracing::warn!(%error, "cannot read the state"),

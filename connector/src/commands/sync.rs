@@ -9,6 +9,7 @@ use common::failure::Failure;
 use config::Config;
 use jiff::Timestamp;
 use ledger::{Mark, QueueCheck};
+use notify::Notices;
 use producer::arguments::{self, Scope};
 use producer::run::Report;
 use producer::{Delays, Progress, RunEnd, RunSession};
@@ -31,9 +32,11 @@ pub(crate) async fn run(global: &GlobalOptions, run: &Scope) -> Result<(), Failu
     let loaded = arguments::load(global, run)?;
     let stop = stop_on_signals()?;
     traces::start(&loaded.config, "connector")?;
-    let ended = sync(&loaded.config, run, global.quiet, &stop).await;
+    let notices = Notices::start(wiring::notifier(&loaded.config)?);
+    let ended = sync(&loaded.config, run, global.quiet, &stop).await.and_then(|ended| ended.print(global));
     traces::flush().await;
-    ended?.print(global)
+    notices.conclude(&ended, stop.is_cancelled()).await;
+    ended
 }
 
 /// Runs once, until every job has an outcome.

@@ -3,7 +3,6 @@
 //!
 //! They are not in the state database because one process owns that, and `connector pause` has to reach a running process.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,13 +126,8 @@ impl Records {
     }
 
     fn write(&self, name: &str, record: &impl Serialize) -> std::io::Result<()> {
-        private::folder(&self.directory, &OWN_NAMES)?;
-        private::unshared(&self.directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(serde_json::to_string(record).unwrap_or_default().as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(self.directory.join(name))?;
-        Ok(())
+        let content = serde_json::to_string(record).unwrap_or_default();
+        private::put(&self.directory, &OWN_NAMES, name, content.as_bytes())
     }
 }
 

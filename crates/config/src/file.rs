@@ -12,7 +12,8 @@ use toml::Table;
 use url::Url;
 
 use super::{
-    ChecksSection, Filters, PageSection, QuietHours, ReaderSection, SecretValue, Span, TracesSection, Zone,
+    ChecksSection, Filters, NotifySection, PageSection, QuietHours, ReaderSection, SecretValue, Span,
+    TracesSection, Zone,
 };
 use common::address;
 use common::job::{Directory, OutputMode};
@@ -71,6 +72,9 @@ pub struct Config {
     /// Where traces of jobs go.
     #[serde(default)]
     pub traces: TracesSection,
+    /// The people to notify.
+    #[serde(default)]
+    pub notify: NotifySection,
 }
 
 /// `[bynder]`

@@ -22,6 +22,7 @@ mod error;
 mod file;
 mod filters;
 mod layers;
+mod notify;
 mod page;
 mod parse;
 mod proxies;
@@ -49,6 +50,7 @@ pub use file::{
 };
 pub use filters::{DateRange, Exclude, Filters, read_moment};
 pub use layers::{Origin, Override};
+pub use notify::{MailEncryption, MailSection, NotifySection};
 pub use page::{NamedToken, PageSection, PageToken};
 pub use quiet_hours::{Backlog, Day, QuietHours, TimeOfDay, Zone};
 pub use reader::ReaderSection;

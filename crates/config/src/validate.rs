@@ -39,7 +39,7 @@ const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
 const PARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=16;
 
 /// The keys of all secrets outside lists.
-pub(super) const SECRETS: [&str; 7] = [
+pub(super) const SECRETS: [&str; 9] = [
     "bynder.api_token",
     "bynder.oauth.client_secret",
     "imatag.api_key",
@@ -47,6 +47,8 @@ pub(super) const SECRETS: [&str; 7] = [
     "broker.url",
     "broker.message_key",
     "traces.headers",
+    "notify.webhook",
+    "notify.mail.password",
 ];
 
 pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
@@ -60,6 +62,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     if !(0.0..=1.0).contains(&config.traces.sample) {
         return Err(ConfigError::value("traces.sample", "must be from 0 to 1"));
     }
+    config.notify.validate()?;
     rungs(&config.queue, config.worker.request_timeout.0)?;
     if !(1..=1024).contains(&config.worker.concurrency) {
         return Err(ConfigError::value("worker.concurrency", "must be from 1 to 1024"));
@@ -210,6 +213,8 @@ impl Config {
             broker.map(|broker| &broker.url),
             broker.and_then(|broker| broker.message_key.as_ref()),
             self.traces.headers.as_ref(),
+            self.notify.webhook.as_ref(),
+            self.notify.mail.as_ref().and_then(|mail| mail.password.as_ref()),
         ];
         let single = SECRETS.into_iter().zip(secrets).filter_map(|(key, secret)| Some((key.into(), secret?)));
         let tokens = self.page.tokens.iter().enumerate();

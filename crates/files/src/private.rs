@@ -290,6 +290,20 @@ fn sole(found: &Metadata) -> io::Result<()> {
     }
 }
 
+/// Puts a file with this content into the folder, which is created as by [`folder`]; a file of that name is replaced at once.
+///
+/// # Errors
+/// As for [`folder`], other users can write into the folder, or the file cannot be written.
+pub fn put(directory: &Path, own: &[&str], name: &str, content: &[u8]) -> io::Result<()> {
+    folder(directory, own)?;
+    unshared(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(directory.join(name))?;
+    Ok(())
+}
+
 /// Checks a file in a private folder before another library opens it by its name.
 ///
 /// # Errors

@@ -29,6 +29,7 @@ mod record_counts;
 mod report;
 mod restoration;
 mod run;
+mod standstill;
 pub mod state;
 mod unchecked;
 mod verification;

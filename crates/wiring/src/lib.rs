@@ -20,6 +20,7 @@
 //! ```
 
 pub mod command_budget;
+mod notifying;
 pub mod quiet_hours;
 mod written_fields;
 
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use notifying::notifier;
 pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use budget::{Budget, Records};

@@ -1,8 +1,10 @@
 //! Where messages arrive: a webhook and a mail server, both real and on this machine.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -16,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(crate) struct Webhook {
     pub(crate) url: String,
     received: Arc<Mutex<Vec<String>>>,
+    status: Arc<AtomicU16>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -23,16 +26,22 @@ impl Webhook {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks/t0p-s3cr3t", listener.local_addr().unwrap());
-        let received = Arc::<Mutex<Vec<String>>>::default();
-        let keep = received.clone();
-        let handler = async move |body: String| {
+        let (received, status) = (Arc::<Mutex<Vec<String>>>::default(), Arc::new(AtomicU16::new(200)));
+        let (keep, answer) = (received.clone(), status.clone());
+        let handler = move |body: String| {
             keep.lock().unwrap().push(body);
-            "ok"
+            let status = StatusCode::from_u16(answer.load(Ordering::Relaxed)).unwrap();
+            async move { (status, "ok") }
         };
         let task = tokio::spawn(async move {
             axum::serve(listener, Router::new().fallback(handler)).await.unwrap();
         });
-        Self { url, received, _task: AbortOnDropHandle::new(task) }
+        Self { url, received, status, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// Answers with another status from now on.
+    pub(crate) fn answer_with(&self, status: u16) {
+        self.status.store(status, Ordering::Relaxed);
     }
 
     pub(crate) fn received(&self) -> Vec<String> {
@@ -61,8 +70,16 @@ pub(crate) struct MailServer {
     _task: AbortOnDropHandle<()>,
 }
 
+/// How a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    None,
+    StartTls,
+    Tls,
+}
+
 impl MailServer {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(encryption: Encryption) -> Self {
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let authority = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(authority.path(), key.cert.pem()).unwrap();
@@ -83,7 +100,7 @@ impl MailServer {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 // A client that breaks off is its own affair.
-                tokio::spawn(serve(stream, acceptor.clone(), keep.clone()));
+                tokio::spawn(serve(stream, encryption, acceptor.clone(), keep.clone()));
             }
         });
         Self { port, authority, received, _task: AbortOnDropHandle::new(task) }
@@ -94,11 +111,21 @@ impl MailServer {
     }
 }
 
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, keep: Arc<Mutex<Vec<Mail>>>) -> std::io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    encryption: Encryption,
+    acceptor: TlsAcceptor,
+    keep: Arc<Mutex<Vec<Mail>>>,
+) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    if talk(&mut stream, false, &keep).await? {
+    if encryption == Encryption::Tls {
         let stream = acceptor.accept(stream.into_inner()).await?;
-        talk(&mut BufReader::new(stream), true, &keep).await?;
+        return talk(&mut BufReader::new(stream), true, true, false, &keep).await.map(|_| ());
+    }
+    let offers_tls = encryption == Encryption::StartTls;
+    if talk(&mut stream, true, false, offers_tls, &keep).await? {
+        let stream = acceptor.accept(stream.into_inner()).await?;
+        talk(&mut BufReader::new(stream), false, true, false, &keep).await?;
     }
     Ok(())
 }
@@ -106,11 +133,13 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, keep: Arc<Mutex<Vec<Mai
 /// Speaks SMTP until the client ends, or wants TLS: `true`.
 async fn talk(
     stream: &mut BufReader<impl AsyncRead + AsyncWrite + Unpin>,
+    greets: bool,
     is_encrypted: bool,
+    offers_tls: bool,
     keep: &Mutex<Vec<Mail>>,
 ) -> std::io::Result<bool> {
     let mut mail = Mail { is_encrypted, ..Mail::default() };
-    if !is_encrypted {
+    if greets {
         stream.write_all(b"220 localhost\r\n").await?;
     }
     let mut line = String::new();
@@ -123,9 +152,9 @@ async fn talk(
         let upper = command.to_ascii_uppercase();
         let angled = || command.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
         let answer = match upper.split([' ', ':']).next().unwrap_or_default() {
-            "EHLO" if !is_encrypted => "250-localhost\r\n250 STARTTLS\r\n",
+            "EHLO" if offers_tls => "250-localhost\r\n250 STARTTLS\r\n",
             "EHLO" => "250-localhost\r\n250 AUTH PLAIN\r\n",
-            "STARTTLS" if !is_encrypted => {
+            "STARTTLS" if offers_tls => {
                 stream.write_all(b"220 go ahead\r\n").await?;
                 return Ok(true);
             }

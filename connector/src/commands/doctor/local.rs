@@ -27,6 +27,13 @@ pub(super) fn check(config: &Config, origins: &[(String, Origin)], report: &mut 
     if let Some(file) = config::identity_file().filter(|file| file.exists()) {
         report.add("age identity", closed(&file, format!("{} is for this user alone", file.display())));
     }
+    if config.notify.webhook.is_some() || config.notify.mail.is_some() {
+        let finding = match wiring::notifier(config) {
+            Ok(_) => Finding::Pass("its settings can be used; `connector notify-test` tries them".to_owned()),
+            Err(error) => Finding::Fail(error.to_string(), 3),
+        };
+        report.add("notifications", finding);
+    }
     for (key, secret) in config.secrets() {
         if let Some(path) = secret.file()
             && let Some(mode) = is_read_by_all(path)

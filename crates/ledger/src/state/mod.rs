@@ -30,8 +30,17 @@ pub const COPIES: &str = "backups";
 /// The folder of the state's archive, in its directory.
 pub const ARCHIVE: &str = "archive";
 /// The beginnings of the names of all files that the connector creates there, including unfinished ones.
-pub const OWN_NAMES: [&str; 8] =
-    [LOCK_FILE, DATABASE_FILE, COPIES, ARCHIVE, "silence.json", "services.json", "pause.json", ".tmp"];
+pub const OWN_NAMES: [&str; 9] = [
+    LOCK_FILE,
+    DATABASE_FILE,
+    COPIES,
+    ARCHIVE,
+    "silence.json",
+    "services.json",
+    "pause.json",
+    "notices.json",
+    ".tmp",
+];
 /// How many bytes the log keeps on disk after its changes are in the database.
 const LONGEST_LOG: i64 = 16 << 20;
 /// KiB of the file that the writing connection keeps in memory: the pages of the indexes that new rows touch all over.

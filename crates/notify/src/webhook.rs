@@ -1,0 +1,65 @@
+//! A webhook: takes JSON with a `text`, as Slack and most chats do.
+
+use std::time::Duration;
+
+use http_client::{TransportError, is_loopback, service_client};
+use jiff::Timestamp;
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use url::Url;
+
+use super::notice::Notice;
+use super::refusal::{Refusal, Remedy};
+
+/// How long a webhook may take to answer.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where messages are posted to. The address is a secret: with it, anyone can post.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    url: SecretString,
+    client: Client,
+}
+
+impl Webhook {
+    /// # Errors
+    /// The address is none, or not for https; the trusted certificates cannot be read. The error does not repeat the address.
+    pub fn new(url: &SecretString) -> Result<Self, String> {
+        let parsed = Url::parse(url.expose_secret()).map_err(|_| {
+            "is not an address; write for example https://chat.example.com/hooks/…".to_owned()
+        })?;
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err("must hold no user and no password".to_owned());
+        }
+        if parsed.scheme() != "https" && !(parsed.scheme() == "http" && is_loopback(&parsed)) {
+            return Err("must use https; http is only for this machine".to_owned());
+        }
+        let client = service_client(&parsed, false, TIMEOUT).map_err(|error| error.to_string())?;
+        Ok(Self { url: url.clone(), client })
+    }
+
+    pub(crate) async fn post(&self, notice: &Notice, portal: &str, details: bool) -> Result<(), Refusal> {
+        let text = format!("{}\n{}", notice.subject(portal), notice.body(details));
+        let content = json!({
+            "text": text,
+            "kind": notice.kind.name(),
+            "portal": portal,
+            "at": Timestamp::now(),
+        });
+        let sent = self.client.post(self.url.expose_secret()).timeout(TIMEOUT).json(&content).send().await;
+        let answer = sent.map_err(|error| {
+            let error = TransportError::from_reqwest(&error);
+            Refusal::new(Remedy::TryAgain, format!("it cannot be reached: {error}"))
+        })?;
+        let status = answer.status();
+        let remedy = match status.as_u16() {
+            200..300 => return Ok(()),
+            // The last two are Slack's and others' for an address that was revoked.
+            401 | 403 | 404 | 410 => Remedy::Credential,
+            408 | 429 | 500.. => Remedy::TryAgain,
+            _ => Remedy::Settings,
+        };
+        Err(Refusal::new(remedy, format!("it answered with the status {}", status.as_u16())))
+    }
+}
