@@ -54,7 +54,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
-    use super::super::server::{LONGEST_CONNECTION, LONGEST_HEAD, MOST_CONNECTIONS};
+    use super::super::server::{LONGEST_CONNECTION, LONGEST_HEAD, LONGEST_REQUEST, MOST_CONNECTIONS};
     use super::*;
     use common::job::{Job, Lane, RunId};
 
@@ -174,6 +174,21 @@ mod tests {
             assert!(before.elapsed() <= LONGEST_CONNECTION);
             tokio::time::sleep(LONGEST_HEAD / 2).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_whose_body_does_not_come_is_ended() {
+        let takes = Router::new().route("/", axum::routing::post(async |_: String| "taken"));
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let stop = CancellationToken::new();
+        let address = serve_router("test", anywhere, takes, Connections::Single, stop).await.unwrap();
+        let before = tokio::time::Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n1234").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert_eq!(before.elapsed().as_secs(), LONGEST_REQUEST.as_secs());
     }
 
     #[tokio::test]

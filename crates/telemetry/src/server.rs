@@ -4,6 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +23,8 @@ use common::failure::Failure;
 pub(crate) const MOST_CONNECTIONS: usize = 64;
 /// How long a client may take for the head of a request, including the time between two requests.
 pub(crate) const LONGEST_HEAD: Duration = Duration::from_secs(30);
+/// How long a request may take from its head to the head of its response, its body included.
+pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 /// Maximum duration of a connection, so that a client that does not read the response frees its permit.
 pub(crate) const LONGEST_CONNECTION: Duration = Duration::from_mins(5);
 /// How long to wait after `accept` has failed, for example for want of descriptors.
@@ -53,12 +59,21 @@ pub async fn serve_router(
     let address = listener.local_addr().map_err(refused)?;
     tasks::lasting(async move {
         let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let router = router.layer(middleware::from_fn(in_time));
         let serving = Serving { key, router, connections, permits, shutdown: GracefulShutdown::new() };
         stop.run_until_cancelled(serving.accept_all(&listener)).await;
         drop(listener);
         serving.shutdown.shutdown().await;
     });
     Ok(address)
+}
+
+/// Ends a request whose body comes in slowly, so that few clients cannot hold all permits.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response(),
+    }
 }
 
 struct Serving {

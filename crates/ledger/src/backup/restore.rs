@@ -2,12 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flate2::bufread::GzDecoder;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
 
 use super::write::with_keys;
 use super::{Archived, LAYOUT, LONGEST_MANIFEST, MANIFEST, Manifest, RestoreError, archived, portal};
@@ -20,6 +22,8 @@ use files::private;
 
 /// The first bytes of a state file.
 const SQLITE: &[u8] = b"SQLite format 3\0";
+/// The folder where a backup is unpacked: with a fixed name, so that the next restore removes what a killed one left.
+pub(super) const STAGED: &str = ".tmp-restore";
 /// How long to wait before SQLite is asked again to write.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,7 +40,7 @@ pub struct Restored {
 /// takes the place of the present state as a whole or not at all. The files of the archive stay.
 pub async fn restore(directory: &Path, from: &Path, ours: &str) -> Result<Restored, RestoreError> {
     let lock = enter_when_free(directory).await?;
-    let staged = tempfile::Builder::new().prefix(".tmp").tempdir_in(directory)?;
+    let staged = staging(directory)?;
     let (paths, ours) = ((directory.to_owned(), from.to_owned(), staged.path().to_owned()), ours.to_owned());
     let preparing = tokio::task::spawn_blocking(move || {
         let (directory, from, staged) = paths;
@@ -58,6 +62,16 @@ pub async fn restore(directory: &Path, from: &Path, ours: &str) -> Result<Restor
     Ok(Restored { manifest, kept })
 }
 
+/// An empty folder without access for other users, which is removed in the end. The state's lock is held.
+fn staging(directory: &Path) -> io::Result<TempDir> {
+    match fs::remove_dir_all(directory.join(STAGED)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let only_ours = fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix(STAGED).rand_bytes(0).permissions(only_ours).tempdir_in(directory)
+}
+
 fn unusable(file: &Path, reason: impl std::fmt::Display) -> RestoreError {
     RestoreError::Unusable { file: file.to_owned(), reason: reason.to_string() }
 }
@@ -75,7 +89,8 @@ fn unpack(from: &Path, folder: &Path) -> Result<Option<Manifest>, RestoreError> 
     }
     let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::new(file)));
     let mut manifest = None;
-    for entry in archive.entries().map_err(wrong)? {
+    // Raw: a backup has no long names and no attributes, which would be read whole, however long they are.
+    for entry in archive.entries().map_err(wrong)?.raw(true) {
         let mut entry = entry.map_err(wrong)?;
         let name = entry.path().map_err(wrong)?.to_string_lossy().into_owned();
         if name == MANIFEST {

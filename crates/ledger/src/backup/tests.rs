@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::restore::STAGED;
 use super::*;
 use crate::Ledger;
 use crate::state::{ARCHIVE, DATABASE_FILE, State, StateError};
@@ -163,6 +164,48 @@ fn pack(path: &Path, files: &[(&str, &[u8])]) {
         pack.add(name, bytes.len() as u64, *bytes).unwrap();
     }
     pack.finish().unwrap();
+}
+
+#[tokio::test]
+async fn a_long_name_in_what_should_be_a_backup_is_not_read() {
+    let place = Place::new();
+    drop(place.record(0..4).await);
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::XHeader] {
+        let packed = fs::File::create(place.file("long")).unwrap();
+        let mut packed =
+            tar::Builder::new(flate2::write::GzEncoder::new(packed, flate2::Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(64);
+        header.set_cksum();
+        // If it were read, it would be the manifest's name or an invalid attribute.
+        let mut name = [0; 64];
+        name[..MANIFEST.len()].copy_from_slice(MANIFEST.as_bytes());
+        packed.append(&header, &name[..]).unwrap();
+        let mut file = tar::Header::new_gnu();
+        file.set_size(2);
+        file.set_cksum();
+        packed.append(&file, &b"{}"[..]).unwrap();
+        packed.into_inner().unwrap().finish().unwrap();
+        assert_refused(&place, "long", "it is not a backup of the connector").await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_restore_left_is_gone_after_the_next_one_also_where_files_are_open_to_all() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let ledger = place.record(0..4).await;
+    ledger.archive(watermarked(&job(0, 1)).at).await.unwrap();
+    write(&ledger.state, &place.file("backup")).await.unwrap();
+    drop(ledger);
+    let left = place.state().join(STAGED);
+    fs::create_dir(&left).unwrap();
+    fs::set_permissions(&left, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(left.join(DATABASE_FILE), "half").unwrap();
+    place.restore("backup").await.unwrap();
+    assert!(!left.exists());
+    assert_eq!(place.outcomes().await, 4);
 }
 
 #[tokio::test]
