@@ -46,6 +46,14 @@ where
     Ok(text)
 }
 
+/// Deserialises an optional text that is for people or a service's support alone; one of more than `MOST` bytes is left out.
+pub fn short<'de, const MOST: usize, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| text.len() <= MOST))
+}
+
 /// Deserialises a list of texts; keeps the first `MOST` of at most `LONGEST` bytes, since a list in memory takes many times the bytes
 /// of its message.
 pub fn few_texts<'de, const MOST: usize, const LONGEST: usize, D>(

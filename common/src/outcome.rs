@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::asset::AssetId;
-use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most, few_texts, optional};
+use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most, few_texts, optional, short};
 use crate::check::Unmade;
 use crate::hash::ContentHash;
 use crate::ids::{JobId, RunId};
+use crate::job::shortened_name;
 
 /// Only the latest ids are kept: they are the ones that support asks for, and the message has to stay small.
 pub const MOST_REQUEST_IDS: usize = 8;
@@ -71,7 +72,11 @@ pub struct Failure {
     /// What happened, and what to do about it.
     pub reason: Reason,
     /// The service's request id, for its support.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "short::<LONGEST_REQUEST_ID, _>"
+    )]
     pub request_id: Option<String>,
 }
 
@@ -228,7 +233,8 @@ pub struct OutcomeEvent {
     /// The run that published the job.
     pub run_id: RunId,
     pub asset_id: AssetId,
-    /// The asset's name when it was listed.
+    /// The asset's name when it was listed, shortened.
+    #[serde(deserialize_with = "shortened_name")]
     pub asset_name: String,
     /// The version that the job was to protect.
     #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
@@ -241,7 +247,11 @@ pub struct OutcomeEvent {
     /// Hash of the watermarked file, once there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermarked: Option<ContentHash>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "short::<LONGEST_REQUEST_ID, _>"
+    )]
     pub media_id: Option<String>,
     /// Imatag's request ids of the submits, for its support.
     #[serde(
@@ -304,6 +314,23 @@ impl OutcomeEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_of_an_outcome_are_bounded_wherever_it_comes_from() {
+        let long = "é".repeat(30_000);
+        let unreadable = || ("00".repeat(16).try_into().unwrap(), RunId("r".to_owned()), AssetId::unknown());
+        let (job_id, run_id, asset_id) = unreadable();
+        let event = OutcomeEvent::of_unreadable(job_id, run_id, asset_id, long.clone());
+        let mut written = serde_json::to_value(&event).unwrap();
+        for key in ["asset_name", "media_id", "request_id"] {
+            written[key] = long.clone().into();
+        }
+        let read: OutcomeEvent = serde_json::from_value(written).unwrap();
+        assert!(read.asset_name.chars().count() < 300, "{}", read.asset_name.len());
+        assert_eq!(read.media_id, None);
+        let Outcome::Failed(failure) = &read.outcome else { panic!("{read:?}") };
+        assert_eq!((failure.reason.chars().count(), &failure.request_id), (LONGEST_REASON + 1, &None));
+    }
 
     #[test]
     fn the_name_of_an_additional_file_is_bounded_wherever_it_comes_from() {

@@ -28,9 +28,9 @@ pub use service_ids::{ImportId, MediumId, Parcel, UploadText};
 pub use wait_mark::WaitMark;
 
 use crate::asset::{AssetId, MOST_NAME_CHARACTERS, ShownFile, shortened};
-use crate::bounded::{MOST_BYTES, MOST_COUNT, MOST_MILLISECONDS, at_most, optional};
+use crate::bounded::{MOST_BYTES, MOST_COUNT, MOST_MILLISECONDS, at_most, optional, short};
 use crate::file_name::{FileName, Known};
-use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
+use crate::outcome::{FailureClass, LONGEST_REQUEST_ID, Outcome, OutcomeEvent};
 
 /// The steps of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
@@ -83,8 +83,17 @@ impl Lane {
 }
 
 /// Shortens a name, because a message may contain a longer one than this release writes.
-fn shortened_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(crate) fn shortened_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(shortened(&String::deserialize(deserializer)?))
+}
+
+fn trace_context<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_context = |text: &String| {
+        let parts: Vec<_> = text.splitn(5, '-').collect();
+        parts.iter().map(|part| part.len()).eq([2, 32, 16, 2]) && parts.into_iter().all(is_hex)
+    };
+    Ok(Option::<String>::deserialize(deserializer)?.filter(is_context))
 }
 
 /// The work to protect one version of one asset, with everything done so far.
@@ -157,8 +166,8 @@ pub struct Job {
     /// Whether this message is the backup of one that a worker is processing; if it is delivered, that worker is gone.
     #[serde(default)]
     pub held: bool,
-    /// W3C trace context; each job is a trace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// W3C trace context; each job is a trace. Left out if a message has another text there, since the log shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "trace_context")]
     pub traceparent: Option<String>,
     /// When the producer published it.
     pub created_at: Timestamp,
@@ -197,7 +206,11 @@ pub struct FailedAttempt {
     /// The error message, shortened.
     pub reason: String,
     /// The service's request id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "short::<LONGEST_REQUEST_ID, _>"
+    )]
     pub request_id: Option<String>,
 }
 

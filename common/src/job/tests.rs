@@ -108,6 +108,20 @@ fn no_number_of_a_job_is_larger_than_what_can_be_added_to_and_multiplied() {
 }
 
 #[test]
+fn a_trace_context_that_is_none_is_left_out() {
+    let kept = job().traceparent.unwrap();
+    let with = |context: &str| {
+        let text = String::from_utf8(job().encode().unwrap()).unwrap();
+        Job::decode(text.replace(&kept, context).as_bytes()).unwrap().traceparent
+    };
+    assert_eq!(with(&kept), Some(kept.clone()));
+    let long = format!("00-{}-01", "a".repeat(40_000));
+    for other in ["", "00", &long, &format!("{kept}-00"), &kept.replace('a', "g"), &kept[1..]] {
+        assert_eq!(with(other), None, "{other}");
+    }
+}
+
+#[test]
 fn an_unknown_format_and_garbage_are_refused() {
     let later = String::from_utf8(job().encode().unwrap()).unwrap().replacen("\"v\":1", "\"v\":2", 1);
     assert!(matches!(Job::decode(later.as_bytes()), Err(MessageError::Newer(2))));

@@ -24,6 +24,8 @@ use files::private;
 const SQLITE: &[u8] = b"SQLite format 3\0";
 /// The folder where a backup is unpacked: with a fixed name, so that the next restore removes what a killed one left.
 pub(super) const STAGED: &str = ".tmp-restore";
+/// As many characters of the portal's address as an error shows.
+const LONGEST_PORTAL: usize = 300;
 /// How long to wait before SQLite is asked again to write.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -150,6 +152,7 @@ fn check(from: &Path, folder: &Path, ours: &str) -> Result<Connection, RestoreEr
     }
     let theirs = portal(&connection).map_err(|error| unusable(from, error))?;
     if let Some(theirs) = theirs.filter(|theirs| theirs != ours) {
+        let theirs = theirs.chars().take(LONGEST_PORTAL).collect();
         return Err(RestoreError::OtherPortal { file: from.to_owned(), theirs, ours: ours.to_owned() });
     }
     drop(connection);
