@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::report::Report;
 use crate::commands::{config as configuration, status};
+use cli::output::shown_in_json;
 
 /// How many runs it holds.
 const RUNS: u32 = 50;
@@ -52,7 +53,7 @@ pub(super) async fn write(
     let mut contents = vec![("README.txt", README.to_owned())];
     let mut add = |name, value: Result<Value, Failure>| {
         let value = value.unwrap_or_else(|failure| json!({"error": failure.to_string()}));
-        contents.push((name, format!("{value:#}\n")));
+        contents.push((name, format!("{}\n", shown_in_json(&format!("{value:#}")))));
     };
     add("checks.json", Ok(report.as_json()));
     add("versions.json", Ok(versions(loaded.map(|loaded| &loaded.config))));
