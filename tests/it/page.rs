@@ -1,8 +1,10 @@
 //! The operator's page, of one machine and of a fleet.
 
+use std::cell::RefCell;
+
 use sandbox::faults::{Action, Moment};
 use sandbox::{NewAsset, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::documents::document;
 use crate::harness::broker::free_ports;
@@ -102,6 +104,9 @@ async fn a_machine_alone_shows_what_is_protected_what_failed_and_the_history_of_
     let history = browser.json(&format!("/api/v1/assets/{}", protected.id)).await;
     assert!(history["history"][0]["outcome"].is_string(), "{history:#}");
     assert!(browser.get("/runs").await.contains("Whole library"));
+    browser.until_shown("/", "</strong> protected</p>").await;
+    let library = browser.json("/api/v1/overview").await["library"].clone();
+    assert!(library["protected"].as_u64().unwrap() > 0 && library["run"].is_string(), "{library:#}");
     let standing: Value = serving.status().await;
     assert_eq!(browser.json("/api/v1/overview").await["status"]["asked_for"], standing["asked_for"]);
     serving.run(&["pause", "--reason", "<i>works</i>"]).await;
@@ -117,19 +122,25 @@ async fn a_machine_alone_shows_what_is_protected_what_failed_and_the_history_of_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_documented_answer_of_the_interface_for_programs_is_as_documented() {
+    const TOKEN: &str = "the-token-of-ann-in-this-test";
     let serving = Serving::new(Options { assets: 30, ..quick() }).await;
     let [port] = free_ports();
-    let listen = format!("127.0.0.1:{port}");
-    let running = serving.start(&["--full"], &[("CONNECTOR_PAGE__LISTEN", listen.as_str())]);
+    serving.bench.configure(&format!(
+        "every = '1s'\n[page]\nlisten = '127.0.0.1:{port}'\n[[page.tokens]]\nname = 'ann'\ntoken = '{TOKEN}'\n"
+    ));
+    let running = serving.start(&["--full"], &[]);
     let (browser, api) = (Browser::at(port), OpenApi::parse(&document("docs/openapi.json")));
     browser.until_shown("/", "<h1>Overview</h1>").await;
     until_async(async || serving.bench.surprises().await.is_empty()).await;
-    let mut tried = Vec::new();
-    let mut compare = async |path: &'static str, asked: &str, status: u16| {
+    until_async(async || browser.json("/api/v1/overview").await["library"].is_object()).await;
+    let tried = RefCell::new(Vec::new());
+    let compare = async |path: &'static str, asked: &str, status: u16| {
         let (found, _, text) = browser.answer(asked).await.unwrap();
         assert_eq!(found, status, "{asked}: {text}");
-        api.assert_answer(path, status, &serde_json::from_str(&text).unwrap());
-        tried.push(path);
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        api.assert_answer("get", path, status, &answer);
+        tried.borrow_mut().push(("get", path));
+        answer
     };
     compare("/api/v1/overview", "/api/v1/overview", 200).await;
     compare("/api/v1/failed", "/api/v1/failed?limit=3", 200).await;
@@ -143,7 +154,41 @@ async fn each_documented_answer_of_the_interface_for_programs_is_as_documented()
         }
     }
     compare("/api/v1/assets/{id}", "/api/v1/assets/none", 404).await;
-    let missed: Vec<_> = api.paths().into_iter().filter(|path| !tried.contains(path)).collect();
+
+    let failed = browser.json("/api/v1/failed").await["jobs"][0].clone();
+    let act = async |path: &'static str, token: &str, wish: &str, status: u16| {
+        let request = browser.client.post(format!("{}{path}", browser.root)).bearer_auth(token);
+        let sent = request.header("content-type", "application/json").body(wish.to_owned()).send();
+        let answer = sent.await.unwrap();
+        let (found, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        assert_eq!(found, status, "{path} {wish}: {text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        api.assert_answer("post", path, status, &answer);
+        tried.borrow_mut().push(("post", path));
+        answer
+    };
+    let wish = json!({"job": failed["job_id"]});
+    act("/api/v1/failed/retry", "wrong", "{}", 401).await;
+    act("/api/v1/failed/retry", TOKEN, "{\"until\": \"soon\"}", 400).await;
+    act("/api/v1/failed/retry", TOKEN, &wish.to_string(), 200).await;
+    let counted = act("/api/v1/failed/drop", TOKEN, &wish.to_string(), 200).await;
+    assert_eq!(counted["matching"], 1);
+    let wish = json!({"job": failed["job_id"], "until": counted["until"]});
+    act("/api/v1/failed/drop", TOKEN, &wish.to_string(), 202).await;
+    until_async(async || browser.json("/api/v1/acts").await["acts"][0]["changed"] == 1).await;
+    act("/api/v1/failed/drop", TOKEN, &wish.to_string(), 409).await;
+    act("/api/v1/pause", TOKEN, "1", 400).await;
+    act("/api/v1/pause", TOKEN, "{\"reason\": \"works\"}", 200).await;
+    act("/api/v1/resume", TOKEN, "", 200).await;
+    compare("/api/v1/acts", "/api/v1/acts?before=first", 400).await;
+    compare("/api/v1/acts", "/api/v1/acts", 200).await;
+    let asset = failed["asset_id"].as_str().unwrap();
+    let history = compare("/api/v1/assets/{id}", &format!("/api/v1/assets/{asset}"), 200).await;
+    let by = (&history["acts"][0]["by"], &history["acts"][0]["kind"]);
+    assert_eq!(by, (&Value::from("ann"), &Value::from("drop")), "{history:#}");
+    assert!(browser.get(&format!("/assets/{asset}")).await.contains("Dropped by ann, "));
+    let tried = tried.into_inner();
+    let missed: Vec<_> = api.operations().into_iter().filter(|asked| !tried.contains(asked)).collect();
     assert!(missed.is_empty(), "{missed:?}");
     stop(running).await;
 }
@@ -168,7 +213,7 @@ async fn a_fleet_shows_its_queues_and_its_budget_and_waits_for_its_broker() {
     browser.until_shown("/", "Processes that share the budget").await;
     until_async(async || {
         let overview = browser.json("/api/v1/overview").await;
-        overview["status"]["queues"]["submit_backlog"] == 1 && overview["library"]["without_outcome"] == 1
+        overview["status"]["queues"]["submit_backlog"] == 1 && overview["record"]["without_outcome"] == 1
     })
     .await;
     let history = browser.json(&format!("/api/v1/assets/{id}")).await;

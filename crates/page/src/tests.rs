@@ -101,6 +101,7 @@ async fn pages_without_a_record_say_so() {
     let bench = Bench::new().await;
     for (path, said) in [
         ("/", "There is no record yet."),
+        ("/", "No walk over the whole library has ended yet"),
         ("/", "No failed jobs."),
         ("/", "No run yet."),
         ("/", "Not ready: broker: &#60;b&#62;not connected&#60;/b&#62;"),
@@ -115,6 +116,29 @@ async fn pages_without_a_record_say_so() {
     }
     assert_eq!(bench.get("/failed.csv").await.lines().count(), 1, "the names of the columns");
     assert_eq!(bench.send(reqwest::Method::GET, "/assets/A-1").await.status(), 404);
+}
+
+#[tokio::test]
+async fn the_share_of_the_library_that_is_protected_is_without_what_is_left_out() {
+    let bench = Bench::new().await;
+    let ledger = ledger::Ledger::new(State::open(&bench.folder.path().join("state")).unwrap());
+    let counts = ledger::LibraryCounts {
+        protected: 1500,
+        unprotected: 400,
+        failed: 60,
+        unsupported: 40,
+        opted_out: 3000,
+        filtered_out: 5,
+    };
+    let at = "2026-11-28T12:00:00Z".parse().unwrap();
+    let run = RunId("run-1".to_owned());
+    ledger.note_library(&ledger::Library { run, at, counts }).await.unwrap();
+    let page = bench.get("/").await;
+    for said in
+        ["<strong>75%</strong> protected", "<dt>Opted out</dt><dd>3,000</dd>", "<dt>All</dt><dd>5,005</dd>"]
+    {
+        assert!(page.contains(said), "{said}: {page}");
+    }
 }
 
 #[tokio::test]

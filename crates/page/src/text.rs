@@ -76,6 +76,14 @@ pub(crate) fn number(number: u64) -> String {
     apart
 }
 
+/// A part of a whole. All and nothing are exact: a single missing one shows.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    let tenths = u128::from(part) * 1000 / u128::from(whole.max(1));
+    let tenths = if part > 0 { tenths.max(1) } else { tenths };
+    let dot = if tenths.is_multiple_of(10) { String::new() } else { format!(".{}", tenths % 10) };
+    format!("{}{dot}%", tenths / 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +110,19 @@ mod tests {
         }
         assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([59, 3601].map(exact), ["59s", "1h 1m"]);
+    }
+
+    #[test]
+    fn a_share_is_all_or_nothing_only_if_it_is() {
+        for (part, whole, expected) in [
+            (0, 3, "0%"),
+            (1, 3, "33.3%"),
+            (1, 2, "50%"),
+            (1, 1_000_000, "0.1%"),
+            (999_999, 1_000_000, "99.9%"),
+            (7, 7, "100%"),
+        ] {
+            assert_eq!(percent(part, whole), expected);
+        }
     }
 }

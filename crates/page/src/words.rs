@@ -68,6 +68,15 @@ pub(crate) fn of_outcome(name: &str) -> &str {
     }
 }
 
+/// The words for what a person did to a failed job.
+pub(crate) fn of_act(kind: &str) -> &str {
+    match kind {
+        "retry" => "Retried",
+        "drop" => "Dropped",
+        other => other,
+    }
+}
+
 /// The words for what a run covered.
 pub(crate) fn of_mode(mode: &str) -> &str {
     match mode {

@@ -11,18 +11,21 @@ impl OpenApi {
         Self { document: serde_json::from_str(document).unwrap() }
     }
 
-    /// The paths of the document.
-    pub(crate) fn paths(&self) -> Vec<&str> {
-        self.document["paths"].as_object().unwrap().keys().map(String::as_str).collect()
+    /// The methods and paths of the document.
+    pub(crate) fn operations(&self) -> Vec<(&str, &str)> {
+        let paths = self.document["paths"].as_object().unwrap();
+        let of =
+            |(path, methods)| Value::as_object(methods).unwrap().keys().map(move |method| (&**method, path));
+        paths.iter().map(|(path, methods)| (path.as_str(), methods)).flat_map(of).collect()
     }
 
-    /// Fails unless an answer to a GET of this path has the schema that the document names for the status.
-    pub(crate) fn assert_answer(&self, path: &str, status: u16, answer: &Value) {
-        let response = &self.document["paths"][path]["get"]["responses"][status.to_string()];
+    /// Fails unless an answer to this request has the schema that the document names for the status.
+    pub(crate) fn assert_answer(&self, method: &str, path: &str, status: u16, answer: &Value) {
+        let response = &self.document["paths"][path][method]["responses"][status.to_string()];
         let schema = &response["content"]["application/json"]["schema"];
-        assert!(schema.is_object(), "{path} documents no answer {status}");
+        assert!(schema.is_object(), "{method} {path} documents no answer {status}");
         if let Err(wrong) = self.check(schema, answer) {
-            panic!("{path} {status}: {wrong}: {answer:#}");
+            panic!("{method} {path} {status}: {wrong}: {answer:#}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The acts for programs, which send a token with each request.
 
 use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use ledger::Act;
@@ -14,6 +15,7 @@ use super::work::{Change, Progress};
 use crate::access::Holder;
 use crate::filter::FailedQuery;
 use crate::problem::Problem;
+use crate::read::parameters;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Wish {
@@ -32,7 +34,7 @@ pub(super) struct Listed {
 pub(super) async fn retry(
     state: State<ActState>,
     holder: Holder,
-    wish: Json<Wish>,
+    wish: Result<Json<Wish>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     change(Change::Retry, state, holder, wish).await.map_err(Problem::as_json)
 }
@@ -40,7 +42,7 @@ pub(super) async fn retry(
 pub(super) async fn drop(
     state: State<ActState>,
     holder: Holder,
-    wish: Json<Wish>,
+    wish: Result<Json<Wish>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     change(Change::Drop, state, holder, wish).await.map_err(Problem::as_json)
 }
@@ -49,8 +51,9 @@ async fn change(
     change: Change,
     State(state): State<ActState>,
     Holder(by): Holder,
-    Json(wish): Json<Wish>,
+    wish: Result<Json<Wish>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
+    let wish = body(wish)?;
     if let Some(until) = wish.until {
         let begun = state.begin(change, by, &wish.query, until).await?;
         return Ok((StatusCode::ACCEPTED, Json(json!(begun))));
@@ -63,8 +66,9 @@ async fn change(
 pub(super) async fn pause(
     State(state): State<ActState>,
     Holder(by): Holder,
-    Json(Reason { reason }): Json<Reason>,
+    reason: Result<Json<Reason>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let Reason { reason } = body(reason).map_err(Problem::as_json)?;
     state.pause(by, &reason).await.map_err(Problem::as_json)?;
     Ok(Json(json!({"paused": true})))
 }
@@ -79,9 +83,16 @@ pub(super) async fn resume(
 
 pub(super) async fn list(
     State(state): State<ActState>,
-    Query(from): Query<From>,
+    from: Result<Query<From>, QueryRejection>,
 ) -> Result<Json<Listed>, Problem> {
+    let from = parameters(from).map_err(Problem::as_json)?;
     let under_way = state.acts.progress();
     let acts = state.listed(&from).await.map_err(Problem::as_json)?;
     Ok(Json(Listed { under_way, acts }))
+}
+
+/// What the body of a request says.
+fn body<T>(sent: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    let understood = sent.map(|Json(sent)| sent);
+    understood.map_err(|wrong| Problem::bad_query(wrong.body_text()))
 }

@@ -1,6 +1,7 @@
 //! The record of acts, and how far the one under way is.
 
 use askama::Template;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Html;
 use ledger::Act;
@@ -10,6 +11,7 @@ use super::ActState;
 use super::work::Progress;
 use crate::frame::{Frame, Viewer};
 use crate::problem::Problem;
+use crate::read::parameters;
 use crate::text::shown;
 
 pub(super) const PATH: &str = "/acts";
@@ -34,8 +36,9 @@ pub(super) struct From {
 pub(super) async fn list(
     State(state): State<ActState>,
     viewer: Viewer,
-    Query(from): Query<From>,
+    from: Result<Query<From>, QueryRejection>,
 ) -> Result<Html<String>, Problem> {
+    let from = parameters(from)?;
     // Read before the record: an act that ends in between shows as ended, not as interrupted.
     let under_way = state.acts.progress();
     let acts = state.listed(&from).await?;

@@ -41,6 +41,7 @@ pub(super) async fn overview(State(reading): State<Reading>) -> Result<Response,
     Ok(answer(&json!({
         "at": snapshot.at,
         "library": snapshot.library,
+        "record": snapshot.record,
         "failed": snapshot.failed,
         "budget": budget,
         "not_ready": snapshot.reasons,
@@ -92,6 +93,7 @@ pub(super) async fn asset(
             "bynder_url": reading.state.portal().asset(&asset),
             "history": history.lines,
             "has_more": history.is_cut,
+            "acts": history.acts,
         })))
     };
     answering.await.map_err(Problem::as_json)

@@ -8,7 +8,7 @@ use axum::response::Html;
 use common::asset::AssetId;
 use common::outcome::FailureClass;
 use jiff::Timestamp;
-use ledger::Line;
+use ledger::{Act, Line};
 use serde::Deserialize;
 
 use crate::filter::FailedQuery;
@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::read::history::History;
 use crate::read::reading::{Reading, html, parameters};
 use crate::text::{Moment, exact, shown};
-use crate::words::{of_class, of_outcome};
+use crate::words::{of_act, of_class, of_outcome};
 
 #[derive(Template)]
 #[template(path = "asset.html")]
@@ -29,6 +29,8 @@ struct AssetPage {
     /// Newest first.
     entries: Vec<Entry>,
     is_cut: bool,
+    /// Newest first.
+    acts: Vec<Done>,
     /// What to do, if the latest job failed.
     remedy: Option<&'static str>,
     retry: String,
@@ -40,6 +42,27 @@ struct Entry {
     ended: Option<Moment>,
     reason: Option<String>,
     facts: Vec<(&'static str, String)>,
+}
+
+/// What a person did to the asset's failed job.
+struct Done {
+    what: String,
+    by: String,
+    at: Moment,
+    /// If it was not done.
+    but: Option<String>,
+}
+
+impl Done {
+    fn of(act: &Act, now: Timestamp) -> Self {
+        let but = match (act.ended, act.changed, &act.trouble) {
+            (_, _, Some(trouble)) => Some(shown(trouble)),
+            (None, ..) => Some("this has not ended".to_owned()),
+            (Some(_), Some(0), None) => Some("the job was not failed any more".to_owned()),
+            (Some(_), ..) => None,
+        };
+        Self { what: shown(of_act(&act.kind)), by: shown(&act.by), at: Moment::of(act.at, now), but }
+    }
 }
 
 impl Entry {
@@ -120,6 +143,7 @@ pub(super) async fn show(
         bynder_url: reading.state.portal().asset(&asset),
         entries: history.lines.iter().rev().map(|line| Entry::of(line, now)).collect(),
         is_cut: history.is_cut,
+        acts: history.acts.iter().map(|act| Done::of(act, now)).collect(),
         remedy: latest.map(|class| of_class(class).remedy),
         retry: FailedQuery { asset: Some(asset.to_string()), ..FailedQuery::default() }
             .link("/failed/retry", &[]),

@@ -5,16 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use common::asset::AssetId;
 use ledger::state::DatabaseError;
-use ledger::{Extent, Ledger, Line};
+use ledger::{Act, Extent, Ledger, Line};
 
 /// More lines of an asset are not shown.
 const MOST_LINES: usize = 500;
 
-/// The history of an asset, oldest first.
+/// Acts on one asset that are shown.
+const MOST_ACTS: u64 = 50;
+
+/// The history of an asset.
 pub(super) struct History {
+    /// Oldest first.
     pub(super) lines: Vec<Line>,
     /// Whether the record has more.
     pub(super) is_cut: bool,
+    /// What people did to this asset's failed job alone, newest first.
+    pub(super) acts: Vec<Act>,
 }
 
 impl History {
@@ -31,7 +37,11 @@ impl History {
         let mut lines = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
         let is_cut = lines.len() > MOST_LINES;
         lines.truncate(MOST_LINES);
-        Ok((!lines.is_empty()).then_some(Self { lines, is_cut }))
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        let acts = ledger.acts_on(asset, MOST_ACTS).await?;
+        Ok(Some(Self { lines, is_cut, acts }))
     }
 
     /// The latest name of the asset; empty if only jobs without an outcome are known.

@@ -16,6 +16,8 @@ use axum::Router;
 use axum::routing::get;
 
 use crate::state::PageState;
+pub(crate) use reading::parameters;
+
 use reading::Reading;
 
 pub(crate) fn routes(state: &PageState) -> Router {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Html;
 use common::outcome::FailureClass;
 use jiff::Timestamp;
+use ledger::{Library, RecordCounts};
 use standing::asked::Unrequested;
 use standing::{Queues, Standing};
 use wiring::quiet_hours::Effect;
@@ -15,7 +16,7 @@ use crate::problem::Problem;
 use crate::read::reading::{Reading, html};
 use crate::read::runs::RunRow;
 use crate::read::snapshot::{BudgetFigures, Snapshot};
-use crate::text::{Moment, exact, number, rough, shown};
+use crate::text::{Moment, exact, number, percent, rough, shown};
 use crate::words::of_class;
 
 #[derive(Template)]
@@ -23,11 +24,12 @@ use crate::words::of_class;
 struct Overview {
     frame: Frame,
     looked_at: Moment,
+    library: Option<Share>,
     has_record: bool,
     /// What stops or slows the work.
     notices: Vec<String>,
     is_paused: bool,
-    protected: Vec<(&'static str, String)>,
+    record: Vec<(&'static str, String)>,
     verified: Option<String>,
     exposure: Option<String>,
     asked: Option<String>,
@@ -40,6 +42,15 @@ struct Overview {
     runs: Vec<RunRow>,
     empty_runs: u64,
     budget: Vec<(&'static str, String)>,
+}
+
+/// How much of the library is protected.
+struct Share {
+    /// Of the assets that are to be protected; `None` if there are none.
+    percent: Option<String>,
+    states: Vec<(&'static str, String)>,
+    total: String,
+    walked: Moment,
 }
 
 struct FailedClass {
@@ -67,10 +78,11 @@ fn page(frame: Frame, snapshot: &Snapshot, now: Timestamp) -> Overview {
     Overview {
         frame,
         looked_at: Moment::of(snapshot.at, now),
+        library: snapshot.library.as_ref().map(|library| share(library, now)),
         has_record: standing.has_state,
         notices: notices(snapshot, now).iter().map(|notice| shown(notice)).collect(),
         is_paused: standing.queues.paused.is_some(),
-        protected: protected(snapshot),
+        record: record(&snapshot.record),
         verified: verified(standing, now),
         exposure: standing.exposure.map(|exposure| {
             format!(
@@ -123,15 +135,34 @@ fn quiet_hours(quiet: &Effect) -> String {
     format!("Quiet hours until {until}{}{backlog}", requests.unwrap_or_default())
 }
 
-fn protected(snapshot: &Snapshot) -> Vec<(&'static str, String)> {
-    let library = &snapshot.library;
+fn share(library: &Library, now: Timestamp) -> Share {
+    let counts = &library.counts;
+    // The others are left out on purpose.
+    let wanted = counts.total() - counts.opted_out - counts.filtered_out;
+    let states = [
+        ("Protected", counts.protected),
+        ("Not protected yet", counts.unprotected),
+        ("Failed", counts.failed),
+        ("Of a type that cannot be protected", counts.unsupported),
+        ("Opted out", counts.opted_out),
+        ("Left out by the filters", counts.filtered_out),
+    ];
+    Share {
+        percent: (wanted > 0).then(|| percent(counts.protected, wanted)),
+        states: states.map(|(name, count)| (name, number(count))).to_vec(),
+        total: number(counts.total()),
+        walked: Moment::of(library.at, now),
+    }
+}
+
+fn record(record: &RecordCounts) -> Vec<(&'static str, String)> {
     let counts = [
-        ("Protected", library.protected, true),
-        ("Waiting for approval in Bynder", library.awaiting_approval, false),
-        ("Not ended yet", library.without_outcome, false),
-        ("Failed", library.failed, true),
-        ("Replaced by a person meanwhile", library.superseded, false),
-        ("Deleted in Bynder", library.gone, false),
+        ("Protected", record.protected, true),
+        ("Waiting for approval in Bynder", record.awaiting_approval, false),
+        ("Not ended yet", record.without_outcome, false),
+        ("Failed", record.failed, true),
+        ("Replaced by a person meanwhile", record.superseded, false),
+        ("Deleted in Bynder", record.gone, false),
     ];
     let shown = counts.into_iter().filter(|(_, count, always)| *always || *count > 0);
     shown.map(|(name, count, _)| (name, number(count))).collect()

@@ -48,7 +48,7 @@ pub(super) fn html(template: &impl Template) -> Result<Html<String>, Problem> {
 }
 
 /// The parameters of a request.
-pub(super) fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+pub(crate) fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
     let understood = query.map(|Query(query)| query);
     understood.map_err(|_| Problem::bad_query("A parameter is given twice or cannot be read."))
 }

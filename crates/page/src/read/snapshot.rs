@@ -7,7 +7,7 @@ use std::time::Duration;
 use budget::{Figures, Records};
 use common::failure::Failure;
 use jiff::Timestamp;
-use ledger::{FailedFilter, RecordCounts};
+use ledger::{FailedFilter, Library, RecordCounts};
 use queue::EmbeddedQueue;
 use standing::{Queues, Standing};
 use tokio::sync::Mutex;
@@ -19,13 +19,16 @@ use crate::state::{PageState, Record};
 const FRESH: Duration = Duration::from_secs(2);
 /// How many times as long as it took a snapshot is shown, so that looking takes a small part of a processor.
 const REST_FACTOR: u32 = 10;
-/// How long the counts of the library are shown: counting reads a row for each asset.
+/// How long the counts of the record are shown: counting reads a row for each asset.
 const COUNTS_FRESH: Duration = Duration::from_secs(30);
 
 pub(super) struct Snapshot {
     pub(super) at: Timestamp,
     pub(super) standing: Standing,
-    pub(super) library: RecordCounts,
+    /// The library by the last complete walk over it; `None` before the first.
+    pub(super) library: Option<Library>,
+    /// The assets of the record, by the end of their latest job.
+    pub(super) record: RecordCounts,
     /// Failed jobs that are kept, by class.
     pub(super) failed: BTreeMap<&'static str, u64>,
     /// The request budget of the running connector.
@@ -65,16 +68,25 @@ impl Snapshots {
         let queues = queues(state, record.as_ref()).await;
         let ledger = record.as_ref().map(|record| &record.ledger);
         let standing = Standing::of(state.config(), ledger, queues).await?;
-        let (mut library, mut failed) = (RecordCounts::default(), BTreeMap::new());
+        let (mut library, mut counts, mut failed) = (None, RecordCounts::default(), BTreeMap::new());
         if let Some(ledger) = ledger {
-            library = self.counts(ledger).await?;
+            library = ledger.library().await?;
+            counts = self.counts(ledger).await?;
             failed = ledger.failed_by_class(&FailedFilter::default()).await?;
         }
         let budget = state.live().map(|live| BudgetFigures {
             requests_per_5_minutes: live.budget.requests(),
             figures: live.budget.figures(),
         });
-        Ok(Snapshot { at: Timestamp::now(), standing, library, failed, budget, reasons: state.reasons() })
+        Ok(Snapshot {
+            at: Timestamp::now(),
+            standing,
+            library,
+            record: counts,
+            failed,
+            budget,
+            reasons: state.reasons(),
+        })
     }
 
     async fn counts(&self, ledger: &ledger::Ledger) -> Result<RecordCounts, Failure> {
