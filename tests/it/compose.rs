@@ -8,7 +8,9 @@ use std::time::Duration;
 use common::failure::Failure;
 
 use crate::documents::document;
-use crate::harness::quick;
+use crate::harness::broker::free_ports;
+use crate::harness::serving::{Serving, stop};
+use crate::harness::{quick, until_async};
 
 const COMPOSITIONS: [&str; 4] = [
     "docker-compose.yml",
@@ -283,6 +285,7 @@ fn the_demos_broker_gives_the_fleet_no_more_rights_than_a_real_one_whatever_the_
     std::fs::set_permissions(&secrets, Permissions::from_mode(0o755)).unwrap();
     assert!(run_script().status.success());
     assert_eq!(secrets.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(std::fs::read_to_string(secrets.join("page")).unwrap().trim().len() >= 24);
     let made = std::fs::read_to_string(folder.path().join("secrets/definitions")).unwrap();
     let demo = document("deploy/demo/definitions.json").replace("\"demo\"", "\"connector\"");
     assert_eq!(read(&demo)["permissions"], read(&made)["permissions"]);
@@ -299,4 +302,36 @@ fn the_demos_broker_gives_the_fleet_no_more_rights_than_a_real_one_whatever_the_
     let again = run_script();
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(!again.status.success() && said.contains("secrets/broker exists"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_that_a_composition_publishes_answers_to_its_token_alone() {
+    let variable = |text: &str, name: &str| {
+        let (_, rest) = text.split_once(&format!("      {name}: ")).unwrap();
+        rest.lines().next().unwrap().to_owned()
+    };
+    let [fleet, demo, _, single] = COMPOSITIONS.map(document);
+    let tokens = variable(&single, "CONNECTOR_PAGE__TOKENS");
+    assert_eq!(variable(&fleet, "CONNECTOR_PAGE__TOKENS"), tokens);
+    assert!(variable(&demo, "DEMO_PAGE_TOKEN").len() >= 24);
+    let serving = Serving::new(quick()).await;
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "the-token-of-this-composition\n").unwrap();
+    let tokens: String = serde_json::from_str(&tokens).unwrap();
+    let tokens = tokens.replace("/run/secrets/page", token.path().to_str().unwrap());
+    let [port] = free_ports();
+    let listen = variable(&single, "CONNECTOR_PAGE__LISTEN").replace("9092", &port.to_string());
+    let running = serving
+        .start(&["--full"], &[("CONNECTOR_PAGE__LISTEN", &*listen), ("CONNECTOR_PAGE__TOKENS", &tokens)]);
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let client = client.build().unwrap();
+    let status = async |token: &str| {
+        let asked = client.get(format!("http://localhost:{port}/api/v1/overview")).bearer_auth(token);
+        asked.send().await.map_or(0, |answer| answer.status().as_u16())
+    };
+    until_async(async || status("the-token-of-this-composition").await == 200).await;
+    assert_eq!(status("the-token-of-another-composition").await, 401);
+    let anyone = client.get(format!("http://localhost:{port}/failed")).send().await.unwrap();
+    assert_eq!(anyone.headers()["location"], "/login?next=%2Ffailed");
+    stop(running).await;
 }
