@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::Visitor;
 use super::refusal::{FORGED, TOKEN_ONLY};
+use crate::problem::Problem;
 
 /// A form that was filled in on a page of this session.
 #[derive(Debug)]
@@ -38,7 +39,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Signed<T> {
             return Err(FORGED.answer(&uri));
         }
         let form = Form::from_request(again(Body::from(bytes)), state).await;
-        let Form(form) = form.map_err(IntoResponse::into_response)?;
+        // Not what the library says of it, which may quote a field.
+        let Form(form) = form.map_err(|_| Problem::bad_query("The form cannot be read.").into_response())?;
         Ok(Self { by: session.name, form })
     }
 }

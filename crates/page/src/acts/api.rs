@@ -4,31 +4,27 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use ledger::Act;
-use serde::{Deserialize, Serialize};
+use axum::response::Response;
+use common::bounded::{MOST_BYTES, optional};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ActState;
 use super::pause::Reason;
 use super::record::From;
-use super::work::{Change, Progress};
+use super::work::Change;
 use crate::access::Holder;
 use crate::filter::FailedQuery;
 use crate::problem::Problem;
-use crate::read::parameters;
+use crate::read::{answer, parameters};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Wish {
     #[serde(flatten)]
     query: FailedQuery,
     /// Left out, the jobs are only counted.
+    #[serde(default, deserialize_with = "optional::<MOST_BYTES, _, _>")]
     until: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Listed {
-    under_way: Option<Progress>,
-    acts: Vec<Act>,
 }
 
 pub(super) async fn retry(
@@ -84,15 +80,23 @@ pub(super) async fn resume(
 pub(super) async fn list(
     State(state): State<ActState>,
     from: Result<Query<From>, QueryRejection>,
-) -> Result<Json<Listed>, Problem> {
+) -> Result<Response, Problem> {
     let from = parameters(from).map_err(Problem::as_json)?;
     let under_way = state.acts.progress();
     let acts = state.listed(&from).await.map_err(Problem::as_json)?;
-    Ok(Json(Listed { under_way, acts }))
+    Ok(answer(&json!({"under_way": under_way, "acts": acts})))
 }
 
 /// What the body of a request says.
 fn body<T>(sent: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     let understood = sent.map(|Json(sent)| sent);
-    understood.map_err(|wrong| Problem::bad_query(wrong.body_text()))
+    understood.map_err(|wrong| {
+        // Not what the library says of it, which quotes the body.
+        Problem::bad_query(match wrong {
+            JsonRejection::JsonDataError(_) => "The body has a field of another form.",
+            JsonRejection::JsonSyntaxError(_) => "The body is not valid JSON.",
+            JsonRejection::MissingJsonContentType(_) => "The body has to be application/json.",
+            _ => "The body cannot be read, or is too long.",
+        })
+    })
 }

@@ -8,6 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::Uri;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
+use common::bounded::{MOST_BYTES, at_most};
 use common::outcome::OutcomeEvent;
 use ledger::{FailedFrom, Ledger};
 use serde::Deserialize;
@@ -38,6 +39,7 @@ struct Confirmation {
 /// The query says which jobs.
 #[derive(Debug, Deserialize)]
 struct Confirmed {
+    #[serde(deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     until: u64,
 }
 

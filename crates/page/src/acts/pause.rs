@@ -16,6 +16,7 @@ use super::ActState;
 use crate::access::{Signed, Visitor, to_sign_in};
 use crate::frame::{Frame, Viewer};
 use crate::problem::Problem;
+use crate::text::shown;
 
 /// A longer reason is cut off.
 const LONGEST_REASON: usize = 200;
@@ -27,7 +28,10 @@ struct PausePage {
     csrf: String,
     /// The page to end the pause.
     resumes: bool,
-    paused: Option<OperatorPause>,
+    /// Since when it is paused.
+    since: Option<String>,
+    /// Why, as it is shown.
+    why: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -66,7 +70,9 @@ async fn ask(
 ) -> Result<Response, Problem> {
     let Some(csrf) = visitor.csrf() else { return Ok(to_sign_in(&uri).into_response()) };
     let paused = state.live()?.pause.paused().await?;
-    let page = PausePage { frame: Frame::new(&state.page, viewer, "overview"), csrf, resumes, paused };
+    let since = paused.as_ref().map(|pause| pause.since.to_string());
+    let why = paused.and_then(|pause| pause.reason).map(|reason| shown(&reason));
+    let page = PausePage { frame: Frame::new(&state.page, viewer, "overview"), csrf, resumes, since, why };
     Ok(Html(page.render().unwrap_or_default()).into_response())
 }
 

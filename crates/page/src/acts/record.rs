@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Html;
+use common::bounded::{MOST_BYTES, optional};
 use ledger::Act;
 use serde::Deserialize;
 
@@ -30,6 +31,7 @@ struct List {
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct From {
+    #[serde(default, deserialize_with = "optional::<MOST_BYTES, _, _>")]
     pub(super) before: Option<u64>,
 }
 

@@ -256,6 +256,30 @@ async fn a_program_counts_and_then_acts() {
 }
 
 #[tokio::test]
+async fn no_answer_repeats_a_request_or_a_reason_as_it_was_sent() {
+    let bench = Bench::new().await;
+    for (body, status) in [
+        (json!({"until": "s3cr3t"}), StatusCode::BAD_REQUEST),
+        (json!({"until": u64::MAX}), StatusCode::BAD_REQUEST),
+        (json!({"name": ["s3cr3t"]}), StatusCode::BAD_REQUEST),
+        (json!("s3cr3t"), StatusCode::BAD_REQUEST),
+    ] {
+        let answer = bench.call("/api/v1/failed/retry", &body).await;
+        let said: Value = serde_json::from_str(&answer.text).unwrap();
+        assert_eq!(answer.status, status, "{said}");
+        assert!(said["reason"].is_string() && !answer.text.contains("s3cr3t"), "{said}");
+    }
+    let far = ask(&bench.page, "GET", &format!("/api/v1/acts?before={}", u64::MAX), &[], "").await;
+    assert_eq!(far.status, StatusCode::BAD_REQUEST, "{}", far.text);
+    bench.call("/api/v1/pause", &json!({"reason": "\u{1b}[31mred\u{202e}"})).await;
+    let acts = ask(&bench.page, "GET", "/api/v1/acts", &[], "").await.text;
+    assert!(acts.contains("red\\u202e") && !acts.contains('\u{202e}'), "{acts}");
+    let (cookie, _) = session(&bench.page, ANN).await;
+    let page = ask(&bench.page, "GET", "/resume", &by(&cookie), "").await.text;
+    assert!(page.contains("red") && !page.contains(['\u{1b}', '\u{202e}']), "{page}");
+}
+
+#[tokio::test]
 async fn one_act_runs_at_a_time_and_ends_with_the_connector_which_is_on_record() {
     let mut bench = Bench::held().await;
     bench.fail(FailureClass::Permission, &["A1", "A2"]).await;

@@ -22,7 +22,7 @@ const USUAL_ROWS: usize = 50;
 const MOST_ROWS: usize = 500;
 
 /// An answer without characters that a terminal would act on.
-fn answer(value: &Value) -> Response {
+pub(crate) fn answer(value: &Value) -> Response {
     let text = shown_in_json(&value.to_string()).into_owned();
     ([(CONTENT_TYPE, "application/json")], text).into_response()
 }

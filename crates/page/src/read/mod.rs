@@ -16,6 +16,7 @@ use axum::Router;
 use axum::routing::get;
 
 use crate::state::PageState;
+pub(crate) use api::answer;
 pub(crate) use reading::parameters;
 
 use reading::Reading;
