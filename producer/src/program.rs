@@ -160,7 +160,9 @@ async fn many(
             }
         };
         let ended = Box::pin(fleet.alone(keeping)).await;
-        drop(attached);
+        if let Some(attached) = attached {
+            attached.end().await;
+        }
         // The process that does the first run by hand needs the producer's role.
         fleet.leave().await;
         ended

@@ -53,6 +53,7 @@ mod monitoring;
 mod names;
 mod narrowed;
 mod notify;
+mod operators_page;
 mod outcomes;
 mod outside;
 mod page;

@@ -60,7 +60,7 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
         let Some(parts) = once_possible("Bynder", &readiness, &stop, open).await? else { return Ok(()) };
         readiness.set("Bynder", Ok(()));
         let _attending = parts.attend(&config);
-        let _attached = page.as_ref().map(|page| page.attach(parts.live(&config)));
+        let attached = page.as_ref().map(|page| page.attach(parts.live(&config)));
         // Not the stop itself: a worker that ends before the stop is noticed here would count as broken down.
         let working = CancellationToken::new();
         let mut consumer = parts.consume(&config, working.clone());
@@ -79,6 +79,9 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
         };
         if stop.is_cancelled() {
             systemd::stopping();
+        }
+        if let Some(attached) = attached {
+            attached.end().await;
         }
         working.cancel();
         consumer.await.map_err(|error| Failure::Unexpected(format!("the worker broke down: {error}")))?;

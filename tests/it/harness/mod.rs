@@ -2,10 +2,12 @@
 
 pub(crate) mod amqp;
 pub(crate) mod broker;
+pub(crate) mod browser;
 pub(crate) mod capture;
 pub(crate) mod collector;
 pub(crate) mod dashboards;
 pub(crate) mod fleet;
+pub(crate) mod npm;
 pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod prometheus;
