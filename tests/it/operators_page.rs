@@ -17,7 +17,7 @@ use crate::harness::serving::{Serving, stop};
 use crate::harness::{assert_clean, is_protected, picture, quick, saved_versions, until_async};
 
 const TOKEN: &str = "the-token-of-ann-in-this-test";
-const REFUSED: usize = 3;
+const REFUSED: u64 = 3;
 
 /// Its section of the configuration.
 fn page(port: u16) -> String {
@@ -45,12 +45,10 @@ impl Scene {
         // A walk over the library and a look for changes could both publish a job for a new asset.
         serving.until_answered("/readyz", "200 OK").await;
         serving.until_idle().await;
-        let refuses =
-            Action::Answer { status: 400, body: "no".to_owned(), content_type: "text/plain".to_owned() };
-        bench.sandbox.set_faults(every("bynder.save", Moment::Before, refuses));
+        let no = Action::Answer { status: 400, body: "no".to_owned(), content_type: "text/plain".to_owned() };
+        bench.sandbox.set_faults(every("bynder.save", Moment::Before, no));
         let name = |number| format!("<script>alert({number})</script>.jpg");
-        let refused =
-            (0..REFUSED as u64).map(|number| NewAsset { name: name(number), ..picture("a.jpg", number) });
+        let refused = (0..REFUSED).map(|number| NewAsset { name: name(number), ..picture("a.jpg", number) });
         let refused = refused.map(|picture| bench.sandbox.add_asset(picture).unwrap()).collect();
         let locked = NewAsset { refuses_download: true, ..picture("locked.jpg", 9) };
         let locked = bench.sandbox.add_asset(locked).unwrap();
@@ -60,8 +58,8 @@ impl Scene {
         scene
     }
 
-    async fn failed(&self) -> usize {
-        self.serving.status().await["queues"]["failed"].as_u64().map_or(0, |failed| failed as usize)
+    async fn failed(&self) -> u64 {
+        self.serving.status().await["queues"]["failed"].as_u64().unwrap_or_default()
     }
 
     fn address(&self, path: &str) -> String {

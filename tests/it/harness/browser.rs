@@ -61,13 +61,13 @@ impl Browser {
     /// Starts it; paths are those of the page on this port.
     pub(crate) async fn start(port: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let [driven] = free_ports();
+        let [at] = free_ports();
         let mut command = Command::new("chromedriver");
-        command.arg(format!("--port={driven}")).env("HOME", folder.path()).kill_on_drop(true);
+        command.arg(format!("--port={at}")).env("HOME", folder.path()).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let driver =
             command.spawn().expect("chromedriver is missing: apt-get install chromium chromium-driver");
-        until_async(async || TcpStream::connect(("127.0.0.1", driven)).await.is_ok()).await;
+        until_async(async || TcpStream::connect(("127.0.0.1", at)).await.is_ok()).await;
         let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
         // A container's user and its small /dev/shm; a proxy has no part in asking this machine.
         let arguments = [
@@ -82,7 +82,7 @@ impl Browser {
         let capabilities: Capabilities = serde_json::from_value(capabilities).unwrap();
         let mut connection = ClientBuilder::new(HttpConnector::new());
         let connecting = connection.capabilities(capabilities);
-        let client = connecting.connect(&format!("http://127.0.0.1:{driven}")).await;
+        let client = connecting.connect(&format!("http://127.0.0.1:{at}")).await;
         let client = client.expect("the browser does not start: apt-get install chromium chromium-driver");
         let browser = Self { client, origin: format!("http://localhost:{port}"), folder, _driver: driver };
         // The pages need none.
@@ -131,9 +131,8 @@ impl Browser {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("{path} never says it: {said}");
-        }
+        let is_said = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(is_said, "{path} never says it: {said}");
     }
 
     /// Presses the link or button with this text, and waits for the page that follows.
