@@ -12,6 +12,8 @@ use super::notifier::Notifier;
 const MOST_WAITING: usize = 16;
 /// How long a program that ends waits for its last notice.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// How long one that a person stopped waits: a service manager ends it soon.
+const PATIENCE_AT_STOP: Duration = Duration::from_secs(5);
 
 /// A way to notify people; clones share it. Without receivers, it does nothing.
 #[derive(Debug, Clone)]
@@ -53,10 +55,11 @@ impl Notices {
         }
     }
 
-    /// Notifies of how a program ended, unless a person stopped it, and waits a while for the delivery.
+    /// Notifies of how a program ended, unless a person stopped it, and waits a while for this and earlier deliveries.
     pub async fn conclude(&self, ended: &Result<(), Failure>, was_stopped: bool) {
-        let Some(queue) = self.queue.as_ref().filter(|_| !was_stopped) else { return };
-        if let Some(notice) = ended.as_ref().err().and_then(Notice::of) {
+        let Some(queue) = &self.queue else { return };
+        let patience = if was_stopped { PATIENCE_AT_STOP } else { PATIENCE };
+        if let Some(notice) = ended.as_ref().err().and_then(Notice::of).filter(|_| !was_stopped) {
             self.send(notice);
         }
         let (report, delivered) = oneshot::channel();
@@ -64,7 +67,7 @@ impl Notices {
             queue.send(Order::Report(report)).await.ok();
             delivered.await.ok();
         };
-        if tokio::time::timeout(PATIENCE, concluding).await.is_err() {
+        if tokio::time::timeout(patience, concluding).await.is_err() {
             tracing::warn!("the last notification is given up");
         }
     }

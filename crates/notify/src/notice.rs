@@ -3,6 +3,9 @@
 use common::failure::Failure;
 use strum::IntoStaticStr;
 
+/// No more of a reason is sent: chats refuse long messages.
+const LONGEST_REASON: usize = 1000;
+
 /// What a notice is about; of each kind, at most one is sent in a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -93,6 +96,7 @@ impl Notice {
 
     pub(crate) fn body(&self, details: bool) -> String {
         let reason = self.reason.as_deref().filter(|_| details);
+        let reason = reason.map(|reason| reason.chars().take(LONGEST_REASON).collect::<String>());
         let reason = reason.map(|reason| format!("\n\nReason: {reason}"));
         format!("{}{}", self.kind.advice(), reason.unwrap_or_default())
     }

@@ -16,11 +16,13 @@ const FILE: &str = "notices.json";
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     directory: PathBuf,
+    /// Those of this process, which count although they could not be written.
+    own: BTreeMap<String, Timestamp>,
 }
 
 impl Record {
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { directory: directory.to_owned(), own: BTreeMap::new() }
     }
 
     /// Whether none of this kind was delivered in the time before `now`. A record that is later than now is a clock's mistake.
@@ -30,16 +32,19 @@ impl Record {
     }
 
     /// Records a delivery.
-    pub(crate) fn delivered(&self, kind: Kind, now: Timestamp) -> io::Result<()> {
-        let mut record = self.read();
-        record.insert(kind.name().to_owned(), now);
+    pub(crate) fn delivered(&mut self, kind: Kind, now: Timestamp) -> io::Result<()> {
+        self.own.insert(kind.name().to_owned(), now);
+        let record = self.read();
         private::put(&self.directory, &[FILE], FILE, &serde_json::to_vec(&record).unwrap_or_default())
     }
 
-    /// Nothing if there is no record, or none that can be trusted.
+    /// This process's alone if there is no record, or none that can be trusted.
     fn read(&self) -> BTreeMap<String, Timestamp> {
         let path = self.directory.join(FILE);
         let read = private::check(&path).and_then(|()| std::fs::read(&path));
-        read.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+        let written = read.ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let mut record: BTreeMap<_, _> = written.unwrap_or_default();
+        record.extend(self.own.clone());
+        record
     }
 }

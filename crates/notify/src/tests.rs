@@ -77,6 +77,35 @@ async fn of_each_kind_one_message_is_sent_in_a_time_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_state_directory_that_cannot_be_written_repeats_no_message() {
+    let (hook, folder) = (Hook::start().await, tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("state"), "a file").unwrap();
+    let mut notifier = hook.notifier(settings(&folder));
+    for _ in 0..3 {
+        notifier.deliver(&Notice::new(Kind::CredentialRefused)).await;
+    }
+    assert_eq!(hook.kinds(), ["credential_refused"]);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_notices_before_it_and_is_not_reported() {
+    let (hook, folder) = (Hook::start().await, tempfile::tempdir().unwrap());
+    let notices = Notices::start(hook.notifier(settings(&folder)));
+    notices.send(Notice::new(Kind::LimitReached));
+    notices.conclude(&Err(Failure::Temporary("stopped".to_owned())), true).await;
+    assert_eq!(hook.kinds(), ["limit_reached"]);
+}
+
+#[tokio::test]
+async fn a_reason_is_cut_however_long_it_is() {
+    let (hook, folder) = (Hook::start().await, tempfile::tempdir().unwrap());
+    let notice = Notice::new(Kind::RunFailed).because(&"a".repeat(100_000));
+    hook.notifier(Settings { details: true, ..settings(&folder) }).try_each(&notice).await;
+    let length = hook.received.lock().unwrap()[0]["text"].as_str().unwrap().len();
+    assert!((500..2000).contains(&length), "{length}");
+}
+
+#[tokio::test]
 async fn a_day_without_protection_is_reported_once_a_day_however_short_the_time_is() {
     let (hook, folder) = (Hook::start().await, tempfile::tempdir().unwrap());
     let mut notifier = hook.notifier(Settings { every: Duration::ZERO, ..settings(&folder) });
