@@ -1,6 +1,8 @@
 //! The operator's page as a person has it: in a browser, from a failed job to a protected asset. And as somebody else has it, who
 //! may not act.
 
+use std::path::PathBuf;
+
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
 };
@@ -233,8 +235,9 @@ async fn each_act_is_refused_without_the_token_and_from_anywhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "makes the pictures of the README: scripts/pictures"]
-async fn pictures_of_the_page() {
+async fn pictures_of_the_page_are_small_enough_for_the_readme() {
+    // scripts/pictures keeps them.
+    let kept = std::env::var_os("CONNECTOR_PICTURES").map(PathBuf::from);
     let serving = Serving::new(Options { assets: 60, seed: 4, ..quick() }).await;
     let [port] = free_ports();
     serving.bench.configure(&page(port));
@@ -251,8 +254,11 @@ async fn pictures_of_the_page() {
     for (name, path, look) in pictures {
         browser.look(look).await;
         browser.open(path).await;
-        let file = format!("{}/../docs/pictures/{name}.png", env!("CARGO_MANIFEST_DIR"));
-        std::fs::write(file, browser.client.screenshot().await.unwrap()).unwrap();
+        let taken = browser.client.screenshot().await.unwrap();
+        assert!((5_000..150_000).contains(&taken.len()), "{name}: {} bytes", taken.len());
+        if let Some(folder) = &kept {
+            std::fs::write(folder.join(format!("{name}.png")), taken).unwrap();
+        }
     }
     stop(running).await;
 }
