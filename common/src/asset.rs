@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// More characters of a name are neither shown nor recorded.
 pub(crate) const MOST_NAME_CHARACTERS: usize = 200;
@@ -224,6 +224,11 @@ impl Asset {
 /// The beginning of a name.
 pub fn shortened(name: &str) -> String {
     name.chars().take(MOST_NAME_CHARACTERS).collect()
+}
+
+/// Shortens a name, because a message may contain a longer one than this release writes.
+pub(crate) fn shortened_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(shortened(&String::deserialize(deserializer)?))
 }
 
 /// One version in an asset's history.

@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::asset::AssetId;
+use crate::asset::{AssetId, shortened_name};
 use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most, few_texts, optional, short};
 use crate::check::Unmade;
 use crate::hash::ContentHash;
 use crate::ids::{JobId, RunId};
-use crate::job::shortened_name;
 
 /// Only the latest ids are kept: they are the ones that support asks for, and the message has to stay small.
 pub const MOST_REQUEST_IDS: usize = 8;

@@ -27,7 +27,7 @@ pub use service_ids::MOST_PARTS;
 pub use service_ids::{ImportId, MediumId, Parcel, UploadText};
 pub use wait_mark::WaitMark;
 
-use crate::asset::{AssetId, MOST_NAME_CHARACTERS, ShownFile, shortened};
+use crate::asset::{AssetId, MOST_NAME_CHARACTERS, ShownFile, shortened, shortened_name};
 use crate::bounded::{MOST_BYTES, MOST_COUNT, MOST_MILLISECONDS, at_most, optional, short};
 use crate::file_name::{FileName, Known};
 use crate::outcome::{FailureClass, LONGEST_REQUEST_ID, Outcome, OutcomeEvent};
@@ -80,11 +80,6 @@ impl Lane {
     pub fn named(name: &str) -> Option<Self> {
         [Self::Fresh, Self::Backlog].into_iter().find(|lane| lane.name() == name)
     }
-}
-
-/// Shortens a name, because a message may contain a longer one than this release writes.
-pub(crate) fn shortened_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(shortened(&String::deserialize(deserializer)?))
 }
 
 fn trace_context<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

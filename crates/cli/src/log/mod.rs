@@ -22,7 +22,7 @@ use text::TextFields;
 const VARIABLE: &str = "CONNECTOR_LOG";
 
 /// The project's own crates, which log at a higher level than libraries.
-pub const OWN: [&str; 21] = [
+pub const OWN: [&str; 22] = [
     "common",
     "tasks",
     "files",
@@ -36,6 +36,7 @@ pub const OWN: [&str; 21] = [
     "rabbitmq",
     "config",
     "media",
+    "notify",
     "telemetry",
     "traces",
     "standing",
