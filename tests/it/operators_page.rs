@@ -238,7 +238,7 @@ async fn each_act_is_refused_without_the_token_and_from_anywhere_else() {
 async fn pictures_of_the_page_are_small_enough_for_the_readme() {
     // scripts/pictures keeps them.
     let kept = std::env::var_os("CONNECTOR_PICTURES").map(PathBuf::from);
-    let serving = Serving::new(Options { assets: 60, seed: 4, ..quick() }).await;
+    let serving = Serving::new(Options { assets: 30, ..quick() }).await;
     let [port] = free_ports();
     serving.bench.configure(&page(port));
     let running = serving.start(&["--full"], &[]);
