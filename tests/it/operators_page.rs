@@ -1,5 +1,4 @@
-//! The operator's page as a person has it: in a browser, from a failed job to a protected asset. And as somebody else has it, who
-//! may not act.
+//! The operator's page in a browser, from a failed job to a protected asset; each act is refused without a token.
 
 use std::path::PathBuf;
 
@@ -101,7 +100,7 @@ async fn a_person_finds_the_failed_jobs_retries_a_class_and_sees_it_end_protecte
     browser.open("/failed").await;
     let said = browser.text().await;
     assert!(said.contains("<script>alert(0)</script>.jpg") && said.contains("locked.jpg"), "{said}");
-    assert!(!said.contains("Retry"), "nobody is signed in: {said}");
+    assert!(!said.contains("Retry"), "before the sign-in: {said}");
     browser.assert_accessible().await;
 
     browser.open("/login?next=/failed").await;

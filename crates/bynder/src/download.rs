@@ -206,7 +206,28 @@ fn is_as_long(response: &Response, length: Option<u64>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::tests::{Script, id, json, response, scripted};
+    use secrecy::SecretString;
+
+    use crate::Credential;
+    use crate::tests::{Script, client, id, json, response, scripted};
+
+    #[tokio::test]
+    async fn storage_gives_no_file_a_name_that_repeats_a_secret() {
+        let secret = "n4me-T0ken-0f-the-P0rtal-4711";
+        let (storage, storage_url) = Script::serve(vec![]).await;
+        for (name, wanted) in
+            [(format!("lake {secret}.png"), None), ("lake.png".to_owned(), Some("lake.png"))]
+        {
+            let link = json(200, &format!(r#"{{"s3_file":"{storage_url}file"}}"#));
+            let (_, url) = Script::serve(vec![link]).await;
+            let bynder = client(url, Credential::Token(SecretString::from(secret)));
+            let mut file = response(200, "image/png", "file");
+            let header = format!("attachment; filename=\"{name}\"");
+            file.headers_mut().insert("content-disposition", header.parse().unwrap());
+            storage.then(vec![file]);
+            assert_eq!(bynder.download(&id(), 1, None).await.unwrap().file_name.as_deref(), wanted);
+        }
+    }
 
     #[tokio::test]
     async fn a_redirect_of_storage_has_an_end() {

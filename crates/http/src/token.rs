@@ -24,7 +24,7 @@ const EARLY: Duration = Duration::from_mins(1);
 /// A token is used at least this long, however short its lifetime, so that not every call fetches one.
 const SHORTEST: Duration = Duration::from_secs(30);
 
-/// A longer token is none; a JWT has a few KiB.
+/// The longest token, in bytes; a JWT has a few KiB.
 const LONGEST_TOKEN: usize = 16 << 10;
 
 /// What signs a request.

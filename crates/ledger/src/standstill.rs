@@ -40,7 +40,7 @@ mod tests {
     use crate::state::State;
     use crate::{note_outcome, note_published};
 
-    /// Published so many hours ago, and ended so many hours ago.
+    /// How many hours ago it was published, and how many hours ago it ended.
     type Jobs = Vec<(i64, Option<(i64, Outcome)>)>;
 
     #[tokio::test]

@@ -54,7 +54,7 @@ pub struct Mail {
 
 impl Mail {
     /// # Errors
-    /// An address is none, or mail would leave this machine without encryption; the trusted certificates cannot be read.
+    /// An address is invalid, mail would leave this machine without encryption, or the trusted certificates cannot be read.
     pub fn new(settings: &MailSettings) -> Result<Self, String> {
         let address = |key: &str, text: &str| {
             text.parse::<Mailbox>().map_err(|_| format!("{key}: {text:?} is not the address of a mailbox"))

@@ -24,7 +24,7 @@ pub struct Webhook {
 
 impl Webhook {
     /// # Errors
-    /// The address is none, or not for https; the trusted certificates cannot be read. The error does not repeat the address.
+    /// The address is invalid or not for https, or the trusted certificates cannot be read. The error does not repeat the address.
     pub fn new(url: &SecretString) -> Result<Self, String> {
         let parsed = Url::parse(url.expose_secret()).map_err(|_| {
             "is not an address; write for example https://chat.example.com/hooks/…".to_owned()

@@ -7,7 +7,7 @@ use notify::{Encryption, Mail, MailSettings, Notifier, Settings, Webhook};
 /// Notifies the people of `[notify]`.
 ///
 /// # Errors
-/// A secret cannot be read, or an address is none.
+/// A secret cannot be read, or an address is invalid.
 pub fn notifier(config: &Config) -> Result<Notifier, Failure> {
     let section = &config.notify;
     let settings = Settings {

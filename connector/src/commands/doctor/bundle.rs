@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use cli::output::shown_in_json;
 use common::failure::Failure;
 use common::outcome::{FailureClass, OutcomeEvent};
 use config::{Config, Loaded};
@@ -14,7 +15,6 @@ use serde_json::{Value, json};
 
 use super::report::Report;
 use crate::commands::{config as configuration, status};
-use cli::output::shown_in_json;
 
 /// How many runs it holds.
 const RUNS: u32 = 50;

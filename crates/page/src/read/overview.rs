@@ -46,7 +46,7 @@ struct Overview {
 
 /// How much of the library is protected.
 struct Share {
-    /// Of the assets that are to be protected; `None` if there are none.
+    /// The share of those that are to be protected; `None` without such assets.
     percent: Option<String>,
     states: Vec<(&'static str, String)>,
     total: String,
