@@ -10,6 +10,8 @@ mod named;
 mod options;
 mod publish;
 mod take_up;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,6 +64,9 @@ pub struct Environment {
     pub(crate) day: Arc<Day>,
     /// Held by the one run that takes up lost jobs; others may run concurrently.
     pub(crate) taking_up: Arc<tokio::sync::Mutex<()>>,
+    /// Held from the last look at the ledger until a job is published: of two runs that consider an asset at a time, the second
+    /// one sees the first one's job.
+    pub(crate) publishing: Arc<tokio::sync::Mutex<()>>,
     pub metrics: Metrics,
     /// The size of an upload part in bytes.
     pub part_size: u64,
@@ -272,11 +277,15 @@ impl<'a> Run<'a> {
         let lane = self.options.scope.lane();
         while let Some(step) = self.next_page().await? {
             self.saw(&step);
+            let known = self.known_of(&step.assets).await?;
             for asset in &step.assets {
                 self.go_on()?;
                 let fate = match self.taken_up.get(&asset.id) {
                     Some(fate) => *fate,
-                    None => self.consider(asset, lane, self.cause(asset)).await?,
+                    None => {
+                        let known = known.get(&asset.id).copied().unwrap_or_default();
+                        self.consider_row(asset, lane, self.cause(asset), known).await?
+                    }
                 };
                 if fate == Fate::Limited {
                     break;

@@ -47,6 +47,7 @@ pub fn environment(
         day: Arc::new(Day::new(&config.limits, ledger.clone())),
         ledger,
         taking_up: Arc::default(),
+        publishing: Arc::default(),
         overlap: config.producer.overlap.0,
         part_size: config.bynder.part_size.as_u64(),
         listing_settles_in: listing_settles_in(config),

@@ -83,6 +83,10 @@ async fn what_is_kept_count_of_is_what_counting_the_rows_gives() {
             "SELECT asset, max(sequence), outcome FROM outcomes JOIN published USING (job) GROUP BY 1 ORDER BY 1",
         ),
         (
+            "SELECT * FROM asset_counts WHERE assets > 0",
+            "SELECT iif(last_outcome < 0, -1, outcome), count(*) FROM assets GROUP BY 1 ORDER BY 1",
+        ),
+        (
             "SELECT asset, last_job FROM assets",
             "SELECT asset, max(job) FROM published GROUP BY 1 ORDER BY 1",
         ),
@@ -134,6 +138,7 @@ async fn ask(ledger: &Ledger, mark: &Mark) {
     ledger.latest_runs(1).await.unwrap();
     ledger.failures_of("run 2").await.unwrap();
     ledger.published_by_walks().await.unwrap();
+    ledger.record_counts().await.unwrap();
 }
 
 #[tokio::test]

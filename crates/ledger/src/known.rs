@@ -1,7 +1,9 @@
 //! What is known about an asset before a job is published for it.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{Ledger, last_of_asset};
 use crate::state::DatabaseError;
@@ -48,42 +50,61 @@ impl Ledger {
     /// What is known about an asset.
     pub async fn known(&self, asset: &AssetId) -> Result<Known, DatabaseError> {
         let asset = asset.clone();
+        self.state.read(move |connection| known(connection, &asset)).await
+    }
+
+    /// What is known about each of these assets, all of it at one time. Assets without a job are absent.
+    pub async fn known_of_all(
+        &self,
+        assets: impl IntoIterator<Item = AssetId>,
+    ) -> Result<HashMap<AssetId, Known>, DatabaseError> {
+        let assets: Vec<_> = assets.into_iter().collect();
         self.state
             .read(move |connection| {
-                let number = "SELECT asset FROM assets WHERE asset_id = ?1";
-                let key = [Packed(Form::Asset, asset.as_str())];
-                let number: Option<i64> =
-                    connection.prepare_cached(number)?.query_row(key, |row| row.get(0)).optional()?;
-                let Some(number) = number else { return Ok(Known::default()) };
-                // The fresh lane's code is the greater of the two.
-                let [open, lost] = [
-                    "SELECT max(lane) FROM published WHERE asset = ?1 AND open = 1 AND confirmed = 1",
-                    "SELECT max(lane) FROM published WHERE asset = ?1 AND lost = 1",
-                ]
-                .map(|sql| {
-                    let lane: Option<i64> =
-                        connection.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
-                    lane.map(lane_of).transpose()
-                });
-                let (open, lost) = (open?, lost?);
-                let mut known = Known { open, lost, ..Known::default() };
-                if let Some(Ok(event)) = last_of_asset(connection, &asset)? {
-                    match event.outcome {
-                        Outcome::Failed(_) => known.failed_version = Some(event.base),
-                        Outcome::Watermarked { version } => {
-                            known.saved = Some(SavedVersion { version, at: event.at });
-                        }
-                        Outcome::AwaitingApproval => {
-                            let is_additional = matches!(event.placed, Some(Placed::Additional { .. }));
-                            known.awaiting = Some(Awaiting { over: event.base, is_additional });
-                        }
-                        Outcome::AlreadyProtected | Outcome::Superseded { .. } | Outcome::Gone => {}
+                let mut all = HashMap::new();
+                for asset in assets {
+                    let known = known(connection, &asset)?;
+                    if known != Known::default() {
+                        all.insert(asset, known);
                     }
                 }
-                Ok(known)
+                Ok(all)
             })
             .await
     }
+}
+
+fn known(connection: &Connection, asset: &AssetId) -> Result<Known, DatabaseError> {
+    let number = "SELECT asset FROM assets WHERE asset_id = ?1";
+    let key = [Packed(Form::Asset, asset.as_str())];
+    let number: Option<i64> =
+        connection.prepare_cached(number)?.query_row(key, |row| row.get(0)).optional()?;
+    let Some(number) = number else { return Ok(Known::default()) };
+    // The fresh lane's code is the greater of the two.
+    let [open, lost] = [
+        "SELECT max(lane) FROM published WHERE asset = ?1 AND open = 1 AND confirmed = 1",
+        "SELECT max(lane) FROM published WHERE asset = ?1 AND lost = 1",
+    ]
+    .map(|sql| {
+        let lane: Option<i64> = connection.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
+        lane.map(lane_of).transpose()
+    });
+    let (open, lost) = (open?, lost?);
+    let mut known = Known { open, lost, ..Known::default() };
+    if let Some(Ok(event)) = last_of_asset(connection, asset)? {
+        match event.outcome {
+            Outcome::Failed(_) => known.failed_version = Some(event.base),
+            Outcome::Watermarked { version } => {
+                known.saved = Some(SavedVersion { version, at: event.at });
+            }
+            Outcome::AwaitingApproval => {
+                let is_additional = matches!(event.placed, Some(Placed::Additional { .. }));
+                known.awaiting = Some(Awaiting { over: event.base, is_additional });
+            }
+            Outcome::AlreadyProtected | Outcome::Superseded { .. } | Outcome::Gone => {}
+        }
+    }
+    Ok(known)
 }
 
 /// The lane with this code.

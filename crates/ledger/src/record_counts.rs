@@ -23,9 +23,9 @@ pub struct RecordCounts {
 }
 
 impl Ledger {
-    /// Counts the assets of the record; reads a row for each of them.
+    /// The assets of the record.
     pub async fn record_counts(&self) -> Result<RecordCounts, DatabaseError> {
-        let sql = "SELECT iif(last_outcome < 0, -1, outcome) AS code, count(*) FROM assets GROUP BY code";
+        let sql = "SELECT outcome, assets FROM asset_counts";
         self.state
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(sql)?;

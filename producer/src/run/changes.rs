@@ -152,14 +152,15 @@ impl Run<'_> {
 
     async fn keep_candidates(&mut self, step: Step, newest: &mut Newest) -> Result<(), RunError> {
         self.saw(&step);
+        let known = self.known_of(&step.assets).await?;
         for asset in step.assets {
             self.go_on()?;
             if self.taken_up.contains_key(&asset.id) {
                 continue;
             }
-            let cause = self.cause(&asset);
-            match self.row_decision(&asset, Lane::Fresh, cause).await? {
-                Decision::Skip(_) => drop(self.consider(&asset, Lane::Fresh, cause).await?),
+            let (cause, known) = (self.cause(&asset), known.get(&asset.id).copied().unwrap_or_default());
+            match self.row_decision(&asset, Lane::Fresh, cause, known) {
+                Decision::Skip(reason) => drop(self.leave(&asset, reason, cause, known).await?),
                 _ => newest.keep(&asset),
             }
         }

@@ -1,8 +1,9 @@
 //! Decides whether one asset gets a job, and requests whatever its row leaves open.
 
-use common::asset::Asset;
+use std::collections::HashMap;
+
+use common::asset::{Asset, AssetId};
 use common::job::Lane;
-use common::marker::Marker;
 use jiff::Timestamp;
 use ledger::Known;
 
@@ -47,41 +48,44 @@ impl Run<'_> {
         }
     }
 
-    /// What the row and the ledger alone say.
-    pub(super) async fn row_decision(
-        &self,
+    /// Decides about an asset of a page by what the ledger knew when the page came. Only a skip is final by that: until a job is
+    /// published, another run may publish one.
+    pub(super) async fn consider_row(
+        &mut self,
         asset: &Asset,
         lane: Lane,
         cause: Cause,
-    ) -> Result<Decision, RunError> {
-        let (known, _) = self.known(asset, cause).await?;
-        Ok(self.decided(asset, &asset.marker(&self.environment.metaproperty), known, lane))
+        known: Known,
+    ) -> Result<Fate, RunError> {
+        self.named.saw(&asset.id);
+        match self.row_decision(asset, lane, cause, known) {
+            Decision::Skip(reason) => self.leave(asset, reason, cause, known).await,
+            _ => self.consider(asset, lane, cause).await,
+        }
     }
 
-    /// What the ledger knows, and at which version the asset failed before.
-    async fn known(&self, asset: &Asset, cause: Cause) -> Result<(Known, Option<u32>), RunError> {
-        let known = self.environment.ledger.known(&asset.id).await?;
-        let failed_version = known.failed_version.filter(|_| cause != Cause::Again);
-        Ok((Known { failed_version, ..known }, known.failed_version))
-    }
-
-    fn decided(&self, asset: &Asset, marker: &Marker, known: Known, lane: Lane) -> Decision {
-        let Environment { filter, sent, listing_settles_in, .. } = self.environment;
+    /// What the row and the ledger alone say.
+    pub(super) fn row_decision(&self, asset: &Asset, lane: Lane, cause: Cause, known: Known) -> Decision {
+        let known = if cause == Cause::Again { Known { failed_version: None, ..known } } else { known };
+        let Environment { filter, sent, metaproperty, listing_settles_in, .. } = self.environment;
         let settled = Timestamp::now() - *listing_settles_in;
-        decide(asset, marker, filter, sent, known, lane, settled)
+        decide(asset, &asset.marker(metaproperty), filter, sent, known, lane, settled)
+    }
+
+    /// What the ledger knows of the assets of a page.
+    pub(super) async fn known_of(&self, page: &[Asset]) -> Result<HashMap<AssetId, Known>, RunError> {
+        Ok(self.environment.ledger.known_of_all(page.iter().map(|asset| asset.id.clone())).await?)
     }
 
     async fn decide(&mut self, asset: &Asset, lane: Lane, cause: Cause) -> Result<Fate, RunError> {
-        let environment = self.environment;
         self.named.saw(&asset.id);
-        let (known, failed) = self.known(asset, cause).await?;
-        let marker = asset.marker(&environment.metaproperty);
+        let known = self.environment.ledger.known(&asset.id).await?;
         let mut asked = None;
-        let mut decision = self.decided(asset, &marker, known, lane);
+        let mut decision = self.row_decision(asset, lane, cause, known);
         if decision == Decision::AskVersion {
             asked = self.with_version(asset).await?;
             let Some(asked) = &asked else { return Ok(Fate::Gone) };
-            decision = self.decided(asked, &marker, known, lane);
+            decision = self.row_decision(asked, lane, cause, known);
         }
         decision = match (decision, asked.as_ref().unwrap_or(asset).active_version) {
             (Decision::AskOriginal(original), Some(base)) => {
@@ -99,20 +103,7 @@ impl Run<'_> {
             (decision, _) => decision,
         };
         match decision {
-            Decision::Skip(reason) => {
-                let approved = asset.active_version.filter(|active| {
-                    reason == SkipReason::Unchanged
-                        && known.awaiting.is_some_and(|awaiting| awaiting.over < *active)
-                });
-                if let Some(version) = approved.filter(|_| !self.options.dry_run) {
-                    environment.ledger.note_approved(&asset.id, version, Timestamp::now()).await?;
-                }
-                if reason == SkipReason::Unsupported {
-                    self.leave_unsupported(asset, cause);
-                }
-                self.skip(reason);
-                Ok(Fate::Left(reason))
-            }
+            Decision::Skip(reason) => self.leave(asset, reason, cause, known).await,
             Decision::Publish { .. } if cause == Cause::Unasked => {
                 self.found.hold(asset);
                 self.skip(SkipReason::NotAskedFor);
@@ -120,8 +111,8 @@ impl Run<'_> {
             }
             Decision::Publish { base } => {
                 // It is unknown what a lost job did, or how far the failed one got.
-                let suspect = known.lost.is_some() || failed == Some(base);
-                self.publish(asset, base, lane, suspect).await
+                let suspect = known.lost.is_some() || known.failed_version == Some(base);
+                self.publish(asset, base, lane, cause, suspect).await
             }
             // A portal that shows no version even for a single asset: no save is safe.
             Decision::AskVersion
@@ -133,5 +124,26 @@ impl Run<'_> {
                 Ok(Fate::Left(SkipReason::VersionUnknown))
             }
         }
+    }
+
+    /// Counts an asset that gets no job.
+    pub(super) async fn leave(
+        &mut self,
+        asset: &Asset,
+        reason: SkipReason,
+        cause: Cause,
+        known: Known,
+    ) -> Result<Fate, RunError> {
+        let approved = asset.active_version.filter(|active| {
+            reason == SkipReason::Unchanged && known.awaiting.is_some_and(|awaiting| awaiting.over < *active)
+        });
+        if let Some(version) = approved.filter(|_| !self.options.dry_run) {
+            self.environment.ledger.note_approved(&asset.id, version, Timestamp::now()).await?;
+        }
+        if reason == SkipReason::Unsupported {
+            self.leave_unsupported(asset, cause);
+        }
+        self.skip(reason);
+        Ok(Fate::Left(reason))
     }
 }

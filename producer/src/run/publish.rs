@@ -8,8 +8,9 @@ use common::job::{Job, Lane};
 use jiff::Timestamp;
 use queue::{Depth, QueueError};
 
-use super::{Fate, Run, RunError, Scope};
+use super::{Cause, Fate, Run, RunError, Scope};
 use crate::allowance::Limit;
+use crate::select::Decision;
 
 /// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
 const MOST_OPEN_JOBS: u64 = 5000;
@@ -26,13 +27,15 @@ impl Run<'_> {
         asset: &Asset,
         base: u32,
         lane: Lane,
+        cause: Cause,
         suspect: bool,
     ) -> Result<Fate, RunError> {
-        let marker = asset.marker_text(&self.environment.metaproperty);
+        let environment = self.environment;
+        let marker = asset.marker_text(&environment.metaproperty);
         let (id, name) = (asset.id.clone(), &asset.name);
         let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
         job.show_file(asset.shown_file());
-        job.directory = Some(self.environment.destinations.of(asset).clone());
+        job.directory = Some(environment.destinations.of(asset).clone());
         if let Scope::Since(since) = self.options.scope {
             job.listed_since = Some(since);
         }
@@ -41,13 +44,19 @@ impl Run<'_> {
         }
         // If an interrupted run published this job without a confirm, the job is already counted, and is lost
         // unless it is published again.
-        let has_place = self.environment.ledger.was_published(&job.job_id).await?;
+        let has_place = environment.ledger.was_published(&job.job_id).await?;
         if !has_place && self.ended_by(self.allowance.spent(job.created_at).await?) {
             return Ok(Fate::Limited);
         }
+        let _alone;
         if !self.options.dry_run {
             self.let_the_queue_catch_up(lane).await?;
             job.created_at = Timestamp::now();
+            _alone = self.patience.unless_over(environment.publishing.lock()).await?;
+            let known = environment.ledger.known(&asset.id).await?;
+            if let Decision::Skip(reason) = self.row_decision(asset, lane, cause, known) {
+                return self.leave(asset, reason, cause, known).await;
+            }
         }
         if !has_place {
             let limit = self.allowance.take(job.created_at).await?;
@@ -56,8 +65,8 @@ impl Run<'_> {
             }
             self.show_allowance();
         }
-        self.found.select(asset, self.environment.part_size);
-        self.environment.metrics.asset_selected();
+        self.found.select(asset, environment.part_size);
+        environment.metrics.asset_selected();
         if self.options.dry_run {
             if let Some(planned) = &self.options.planned {
                 planned.show(asset, base);
@@ -65,9 +74,9 @@ impl Run<'_> {
             return Ok(Fate::Published);
         }
         let since = SystemTime::now();
-        self.patiently(async || self.environment.queue.publish(&job).await).await?;
+        self.patiently(async || environment.queue.publish(&job).await).await?;
         traces::published(&job, since);
-        self.environment.metrics.job_published(lane);
+        environment.metrics.job_published(lane);
         self.found.published += 1;
         Ok(Fate::Published)
     }

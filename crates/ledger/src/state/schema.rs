@@ -7,7 +7,7 @@ use super::{DatabaseError, conversion, settle, sort_on_disk};
 /// The format of a file whose rows are being converted. The next format has all of them converted.
 pub(super) const CONVERTING: u32 = 9;
 
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     "
     -- One row a job that is not done: waiting, in flight, or failed and replayable.
     CREATE TABLE jobs (
@@ -135,6 +135,7 @@ const STEPS: [&str; 11] = [
     include_str!("compact.sql"),
     include_str!("converted.sql"),
     include_str!("acts.sql"),
+    include_str!("asset_counts.sql"),
 ];
 
 /// The format that this release writes.

@@ -19,8 +19,6 @@ use crate::state::{PageState, Record};
 const FRESH: Duration = Duration::from_secs(2);
 /// How many times as long as it took a snapshot is shown, so that looking takes a small part of a processor.
 const REST_FACTOR: u32 = 10;
-/// How long the counts of the record are shown: counting reads a row for each asset.
-const COUNTS_FRESH: Duration = Duration::from_secs(30);
 
 pub(super) struct Snapshot {
     pub(super) at: Timestamp,
@@ -47,7 +45,6 @@ pub(super) struct BudgetFigures {
 pub(super) struct Snapshots {
     /// The latest one, and until when it is shown.
     latest: Mutex<Option<(Instant, Arc<Snapshot>)>>,
-    counts: Mutex<Option<(Instant, RecordCounts)>>,
 }
 
 impl Snapshots {
@@ -71,7 +68,7 @@ impl Snapshots {
         let (mut library, mut counts, mut failed) = (None, RecordCounts::default(), BTreeMap::new());
         if let Some(ledger) = ledger {
             library = ledger.library().await?;
-            counts = self.counts(ledger).await?;
+            counts = ledger.record_counts().await?;
             failed = ledger.failed_by_class(&FailedFilter::default()).await?;
         }
         let budget = state.live().map(|live| BudgetFigures {
@@ -87,16 +84,6 @@ impl Snapshots {
             budget,
             reasons: state.reasons(),
         })
-    }
-
-    async fn counts(&self, ledger: &ledger::Ledger) -> Result<RecordCounts, Failure> {
-        let mut known = self.counts.lock().await;
-        if let Some((_, counts)) = known.filter(|(at, _)| at.elapsed() < COUNTS_FRESH) {
-            return Ok(counts);
-        }
-        let counts = ledger.record_counts().await?;
-        *known = Some((Instant::now(), counts));
-        Ok(counts)
     }
 }
 

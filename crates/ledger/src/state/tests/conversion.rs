@@ -124,6 +124,8 @@ async fn assert_whole(ledger: &Ledger, events: &[OutcomeEvent]) {
     assert_eq!(ledger.known(&job(6, 0).asset_id).await.unwrap().open, Some(Lane::Backlog));
     let mut last = BTreeMap::new();
     last.extend(events.iter().map(|event| (&event.asset_id, &event.outcome)));
+    let gone = last.values().filter(|outcome| ***outcome == Outcome::Gone).count() as u64;
+    assert_eq!(ledger.record_counts().await.unwrap().gone, gone);
     let failed =
         last.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_))).map(|(asset, _)| *asset);
     let open: BTreeSet<AssetId> =
