@@ -4,82 +4,25 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context;
-use common::hash::ContentHash;
-use common::job::{Job, Lane, RunId};
-use common::outcome::{Outcome, OutcomeEvent};
-use jiff::{SignedDuration, Timestamp};
+use common::outcome::OutcomeEvent;
+use jiff::SignedDuration;
 use ledger::Ledger;
-use ledger::state::{DatabaseError, State};
+use ledger::state::State;
 use nix::sys::resource::{UsageWho, getrusage};
-use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use crate::lab::{Lab, Library};
-use crate::table::{Table, mebibytes, rate};
+use crate::record::{History, PASS};
+use crate::table::{Table, mebibytes};
 use crate::usage;
 
-/// Jobs that are published before their outcomes come.
-const AHEAD: usize = 5_000;
 /// Outcomes that a producer records at once.
 const FOLDED: usize = 200;
 /// Jobs a day, at the request limit of one address.
 const A_DAY: u64 = 154_000;
-/// The days that a pass over the library takes.
-const PASS: i64 = 65;
 /// How often each command is run.
 const RUNS: usize = 5;
-
-/// The jobs and outcomes of a library.
-#[derive(Debug, Clone, Copy)]
-struct History {
-    assets: u64,
-    begin: Timestamp,
-}
-
-impl History {
-    /// Job `number` of a pass. The first pass goes over the library in order, later ones in another.
-    fn job(self, pass: u32, number: u64) -> Job {
-        let asset = if pass == 0 { number } else { (number * 1_000_003 + u64::from(pass)) % self.assets };
-        let run = RunId(format!("20260101T000000Z-{:08x}", (u64::from(pass) << 20) + number / 100_000));
-        let seconds = PASS * 86_400 * i64::from(pass) + PASS * 86_400 * number as i64 / self.assets as i64;
-        let at = self.begin + SignedDuration::from_secs(seconds);
-        let id = sandbox::archived_id(asset).parse().unwrap_or_else(|_| common::asset::AssetId::unknown());
-        Job::new(run, id, &format!("IMG_{asset:08}.jpg"), Lane::Backlog, 1 + 2 * pass, None, at)
-    }
-
-    fn outcome(job: &Job) -> OutcomeEvent {
-        let digest = |of: &str| Sha256::digest(format!("{of} {}", job.job_id));
-        let hash = |of: &str| Some(ContentHash::from_bytes(digest(of).into()));
-        let uuid = |of: &str| {
-            let digits = hex::encode(&digest(of)[..16]);
-            [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
-        };
-        let at = job.created_at + SignedDuration::new(95, 123_456_789);
-        OutcomeEvent {
-            original: hash("original"),
-            watermarked: hash("watermarked"),
-            media_id: Some(uuid("medium")),
-            request_ids: ["submit", "poll", "fetch"].map(uuid).into(),
-            bytes_downloaded: 4_123_456,
-            bytes_uploaded: 4_100_200,
-            added: Timestamp::from_second(job.created_at.as_second()).ok(),
-            ..job.ended(Outcome::Watermarked { version: job.base + 1 }, at)
-        }
-    }
-
-    async fn publish(self, state: &State, pass: u32, from: u64, to: u64) -> Result<(), DatabaseError> {
-        let publish = move |transaction: &rusqlite::Transaction<'_>| {
-            (from..to)
-                .try_for_each(|number| ledger::note_published(transaction, &self.job(pass, number)).map(drop))
-        };
-        state.write(publish).await
-    }
-
-    fn outcomes(self, pass: u32, from: u64, to: u64) -> Vec<OutcomeEvent> {
-        (from..to).map(|number| Self::outcome(&self.job(pass, number))).collect()
-    }
-}
 
 pub(crate) async fn measure(is_short: bool, assets: u64) -> anyhow::Result<Table> {
     let assets = if is_short { 2_000 } else { assets };
@@ -89,19 +32,11 @@ pub(crate) async fn measure(is_short: bool, assets: u64) -> anyhow::Result<Table
          jobs for assets all over the library."
     );
     let mut table = Table::new("A ledger with history", how);
-    let lab = Lab::new(&Library { archive: assets, ..Library::default() }).await?;
+    let lab = Lab::new(&Library::default()).await?;
     let state = State::open(&lab.path("state"))?;
-    let begin = Timestamp::now() - SignedDuration::from_hours(24 * (3 * PASS + 2));
-    let history = History { assets, begin };
-    let ledger = Ledger::new(state.clone());
-
-    let started = Instant::now();
-    for (pass, from) in (0..2).flat_map(|pass| (0..assets).step_by(AHEAD).map(move |from| (pass, from))) {
-        let to = assets.min(from + AHEAD as u64);
-        history.publish(&state, pass, from, to).await?;
-        anyhow::ensure!(ledger.fold(history.outcomes(pass, from, to)).await?.is_empty(), "an unknown job");
-    }
-    let each = started.elapsed() / u32::try_from(2 * assets)?;
+    let history = History::new(assets, 3);
+    let each =
+        (history.record(&state, 0).await? + history.record(&state, 1).await?) / u32::try_from(2 * assets)?;
     table.add("a job and its outcome recorded, 5000 at a time", micros(each));
     let file = state.path().to_owned();
     let log = file.with_extension("sqlite-wal");
@@ -115,11 +50,6 @@ pub(crate) async fn measure(is_short: bool, assets: u64) -> anyhow::Result<Table
     let sample = History::outcome(&history.job(1, assets / 3));
     let hash = sample.watermarked.context("no hash")?.to_string();
     commands(&mut table, &lab, &sample, &hash, "").await?;
-    // One process at a time has the state.
-    drop(ledger);
-    drop(state);
-    walk(&mut table, &lab, assets).await?;
-    let state = State::open(&lab.path("state"))?;
     fold(&mut table, history, &state).await?;
     let days = if is_short { 2_000 } else { A_DAY };
     open_report(&mut table, &lab, history, &state, days).await?;
@@ -180,25 +110,6 @@ async fn commands(
             );
         }
     }
-    Ok(())
-}
-
-/// Goes over the whole library, all of which the ledger knows.
-async fn walk(table: &mut Table, lab: &Lab, assets: u64) -> anyhow::Result<()> {
-    let before = lab.requests("bynder.list").await?;
-    let run = lab.program("connector", &["sync", "--full"])?.spawn()?;
-    let (took, usage) = usage::to_its_end(run, &[0]).await?;
-    let listings = lab.requests("bynder.list").await? - before;
-    table.add(
-        "`sync --full` over these assets, all protected",
-        format!(
-            "{listings} listings, {:.0} assets/s, {:.0} s of processor time, at most {}",
-            rate(assets, took),
-            usage.cpu.as_secs_f64(),
-            mebibytes(usage.peak)
-        ),
-    );
-    table.promise("the walk in 150 MiB", mebibytes(usage.peak), usage.peak < 150 << 20);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod exposure;
 mod history;
 mod hostile;
 mod idle;
+mod known;
 mod lab;
 mod large;
 mod latency;
@@ -17,6 +18,7 @@ mod library;
 mod messages;
 mod publishing;
 mod readers;
+mod record;
 mod scale;
 mod soak;
 mod table;
@@ -88,11 +90,12 @@ enum Measurement {
     Readers,
     Hostile,
     Ledger,
+    Known,
     Conversion,
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 19] = [
+const ALL_BUT_SOAK: [Measurement; 20] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -110,6 +113,7 @@ const ALL_BUT_SOAK: [Measurement; 19] = [
     Measurement::Readers,
     Measurement::Hostile,
     Measurement::Ledger,
+    Measurement::Known,
     Measurement::Conversion,
     Measurement::Budget,
 ];
@@ -158,6 +162,7 @@ async fn measure(measurement: Measurement, size: Size) -> anyhow::Result<Table> 
         Measurement::Readers => readers::measure(is_short).await,
         Measurement::Hostile => hostile::measure(is_short).await,
         Measurement::Ledger => history::measure(is_short, assets).await,
+        Measurement::Known => known::measure(is_short, assets).await,
         Measurement::Conversion => conversion::measure(is_short, assets),
         Measurement::Soak => soak::measure(is_short, minutes, is_hostile).await,
     }

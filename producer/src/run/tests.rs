@@ -46,7 +46,9 @@ async fn environment(meanwhile: Job) -> Environment {
                 imatag = { directory = 'd', api_key = 'k' }";
     let config = Config::parse(file).unwrap();
     let metrics = Metrics::new();
-    let bynder = wiring::bynder(&config, &Budget::alone(std::num::NonZero::new(4000).unwrap(), None), &metrics).unwrap();
+    let bynder =
+        wiring::bynder(&config, &Budget::alone(std::num::NonZero::new(4000).unwrap(), None), &metrics)
+            .unwrap();
     let state = State::in_memory().unwrap();
     let queue = EmbeddedQueue::open(state.clone()).await.unwrap();
     let hash: Metaproperty = serde_json::from_str(r#"{"id": "1", "name": "h"}"#).unwrap();
