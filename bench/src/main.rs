@@ -3,6 +3,7 @@
 mod bare;
 mod broker;
 mod budget;
+mod compare;
 mod conversion;
 mod enumeration;
 mod exposure;
@@ -26,8 +27,12 @@ mod throughput;
 mod usage;
 mod ways;
 
+use std::path::PathBuf;
+
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use compare::Earlier;
 use table::Table;
 
 #[derive(Debug, Parser)]
@@ -45,6 +50,9 @@ enum Command {
         what: Vec<Measurement>,
         #[command(flatten)]
         size: Size,
+        /// Show what has changed since this earlier output
+        #[arg(long, value_name = "FILE")]
+        compare: Option<PathBuf>,
     },
     /// Be the sandbox of a measurement
     #[command(hide = true)]
@@ -123,7 +131,12 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Sandbox(arguments) => library::run(arguments).await,
         Command::Bare(arguments) => bare::run(arguments).await,
-        Command::Run { what, size } => {
+        Command::Run { what, size, compare } => {
+            let read = |file: &PathBuf| {
+                std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+            };
+            // Before anything is measured.
+            let earlier = compare.as_ref().map(read).transpose()?.map(|text| Earlier::read(&text));
             let what = if what.is_empty() { ALL_BUT_SOAK.to_vec() } else { what };
             print(&machine())?;
             let mut tables = Vec::new();
@@ -135,6 +148,9 @@ async fn main() -> anyhow::Result<()> {
             // The figures of a short form cannot be compared with the goals.
             if !size.short {
                 print(&table::goals(&tables))?;
+            }
+            if let Some(earlier) = earlier {
+                print(&earlier.compared_to(&tables))?;
             }
             Ok(())
         }
