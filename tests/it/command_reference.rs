@@ -9,7 +9,9 @@ use crate::harness::fleet::{PRODUCER, WORKER};
 
 const PAGE: &str = "docs/commands.md";
 const HEAD: &str = "# Commands\n\nWhat `--help` says, written by \
-                    `CONNECTOR_RENEW=1 cargo test -p system-tests --test it command_reference`.\n";
+                    `CONNECTOR_RENEW=1 cargo test -p system-tests --test it command_reference`. What it says below \
+                    *Options of every command* is shown once for each program.\n";
+const SHARED: &str = "Options of every command:";
 
 fn help_of(program: &str, path: &[String]) -> String {
     let output = Command::new(program).args(path).arg("--help").env_clear().output().unwrap();
@@ -31,8 +33,9 @@ fn commands_in(help: &str) -> Vec<String> {
 
 fn write_help(page: &mut String, name: &str, program: &str, path: &[String]) {
     let help = help_of(program, path);
+    let shown = if path.is_empty() { &*help } else { help.split(SHARED).next().unwrap().trim_end() };
     let title = [&[name.to_owned()], path].concat().join(" ");
-    write!(page, "\n## {title}\n\n```text\n{help}\n```\n").unwrap();
+    write!(page, "\n## {title}\n\n```text\n{shown}\n```\n").unwrap();
     for command in commands_in(&help) {
         write_help(page, name, program, &[path, &[command]].concat());
     }

@@ -225,6 +225,25 @@ fn pages() -> Vec<String> {
     pages
 }
 
+#[test]
+fn no_link_leads_out_of_the_book() {
+    for page in pages().into_iter().filter(|page| page.starts_with("docs/")) {
+        let depth = page.matches('/').count() - 1;
+        assert!(!prose(&page).contains(&format!("]({}../", "../".repeat(depth))), "{page}");
+    }
+}
+
+#[test]
+fn every_page_is_in_the_book_once() {
+    let summary = document("docs/SUMMARY.md");
+    let mut linked: Vec<_> = summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    linked.sort_unstable();
+    let mut pages = pages();
+    pages.retain(|page| page.starts_with("docs/") && page != "docs/SUMMARY.md");
+    pages.sort_unstable();
+    assert_eq!(linked, pages.iter().map(|page| page.strip_prefix("docs/").unwrap()).collect::<Vec<_>>());
+}
+
 /// A page without its fenced blocks.
 fn prose(page: &str) -> String {
     document(page).split("```").step_by(2).collect()
