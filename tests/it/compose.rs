@@ -22,6 +22,9 @@ const COMPOSITIONS: [&str; 4] = [
 /// Passed on from where compose runs.
 const NETWORK: [&str; 3] = ["HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"];
 
+/// What turns traces on.
+const TRACES: [&str; 3] = ["COMPOSE_PROFILES", "OTEL_EXPORTER_OTLP_ENDPOINT", "CONNECTOR_TRACES__ALLOW_HTTP"];
+
 fn compositions() -> Vec<String> {
     COMPOSITIONS.iter().map(|name| document(name)).collect()
 }
@@ -69,7 +72,7 @@ fn every_variable_is_explained_in_the_example_and_in_the_operations_page_and_no_
     let explained: BTreeSet<_> = explained
         .filter_map(|line| Some(line.trim_start_matches('#').split_once('=')?.0.to_owned()))
         .collect();
-    used.extend(NETWORK.map(str::to_owned));
+    used.extend(NETWORK.iter().chain(&TRACES).map(|name| (*name).to_owned()));
     assert_eq!(explained, used);
     let page = document("docs/operations.md");
     let page: BTreeSet<_> = documented(&page, 0).union(&documented(&page, 1)).cloned().collect();
@@ -252,13 +255,35 @@ fn proxies_and_certificates_are_passed_on_to_whatever_goes_out_and_stay_unset_wh
         assert!(network.contains(&format!("  {name}:").as_str()), "{name}: {network:?}");
     }
     for name in ["producer", "worker", "cli"] {
-        assert!(service(&text, name).contains("<<: [*broker, *network]"), "{name}");
+        assert!(service(&text, name).contains("<<: [*broker, *network, *traces]"), "{name}");
     }
     let page = document("docs/configuration.md");
     let (_, page) = page.split_once("## Proxies and certificates").unwrap();
     for name in NETWORK {
         assert!(page.contains(&format!("`{name}`")), "{name}");
     }
+}
+
+#[test]
+fn traces_are_kept_only_where_the_page_says_how_to_ask_for_them_and_by_no_port_of_the_machine() {
+    let [fleet, _, shared, single] = COMPOSITIONS.map(document);
+    let tempo = service(&shared, "tempo");
+    assert!(tempo.contains("profiles: [traces]") && !tempo.contains("ports:"), "{tempo}");
+    assert!(service(&single, "grafana").contains("profiles: [traces]"));
+    let (page, example) = (document("docs/traces.md"), document(".env.example"));
+    for (name, value) in TRACES.iter().zip(["traces", "http://tempo:4318", "true"]) {
+        assert!(page.contains(&format!("\n{name}={value}")), "{name}");
+        assert!(example.contains(&format!("\n#{name}={value}\n")), "{name}");
+    }
+    for text in [&fleet, &single] {
+        for name in &TRACES[1..] {
+            assert_eq!(text.matches(&format!("  {name}:\n")).count(), 1, "{name}");
+        }
+    }
+    let settings = document("deploy/tempo/tempo.yml");
+    assert!(settings.contains("endpoint: 0.0.0.0:4318\n") && settings.contains("http_listen_port: 3200\n"));
+    let source = document("deploy/grafana/provisioning/datasources/tempo.yml");
+    assert!(source.contains("url: http://tempo:3200\n"));
 }
 
 #[test]
@@ -269,7 +294,7 @@ fn no_container_has_a_secret_in_its_environment_or_writes_core_dumps() {
     }
     let (_, hardened) = texts[2].split_once("x-hardened: &hardened\n").unwrap();
     assert!(hardened.split("\n\n").next().unwrap().contains("  ulimits: { core: 0 }\n"));
-    assert_eq!(texts[2].matches("<<: *hardened").count(), 5, "the broker, what watches, and all programs");
+    assert_eq!(texts[2].matches("<<: *hardened").count(), 6, "the broker, what watches, and all programs");
     assert!(service(&texts[1], "sandbox").contains("    ulimits: { core: 0 }\n"));
 }
 

@@ -24,6 +24,7 @@
 //! ```
 
 mod background;
+mod chat;
 mod mail;
 mod notice;
 mod notifier;

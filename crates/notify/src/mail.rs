@@ -94,7 +94,9 @@ impl Mail {
         let id = format!("<{number}.{}@{}>", notice.kind.name(), self.from.email.domain());
         let head = Message::builder().from(self.from.clone()).message_id(Some(id)).date_now();
         let head = self.to.iter().fold(head, |head, to| head.to(to.clone()));
-        head.subject(notice.subject(portal)).header(ContentType::TEXT_PLAIN).body(notice.body(details))
+        head.subject(notice.subject(portal))
+            .header(ContentType::TEXT_PLAIN)
+            .body(notice.body(details, str::to_owned))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a message says: what happened, and what to do about it.
 
 use common::failure::Failure;
+use common::visible;
 use strum::IntoStaticStr;
 
 /// No more of a reason is sent: chats refuse long messages.
@@ -94,10 +95,11 @@ impl Notice {
         format!("Connector for {portal}: {}", self.kind.title())
     }
 
-    pub(crate) fn body(&self, details: bool) -> String {
-        let reason = self.reason.as_deref().filter(|_| details);
+    /// `quoted` makes of the reason, on one line, what the receiver shows as it is.
+    pub(crate) fn body(&self, details: bool, quoted: fn(&str) -> String) -> String {
+        let reason = self.reason.as_deref().filter(|_| details).map(visible::shown);
         let reason = reason.map(|reason| reason.chars().take(LONGEST_REASON).collect::<String>());
-        let reason = reason.map(|reason| format!("\n\nReason: {reason}"));
+        let reason = reason.map(|reason| format!("\n\nReason: {}", quoted(&reason)));
         format!("{}{}", self.kind.advice(), reason.unwrap_or_default())
     }
 }

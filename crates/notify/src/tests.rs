@@ -167,8 +167,27 @@ async fn a_message_says_what_to_do_and_gives_the_reason_only_if_it_was_asked_for
     let text = |at: usize| received[at]["text"].as_str().unwrap().to_owned();
     assert!(text(0).starts_with("Connector for acme.bynder.com: a credential or a right was refused\n"));
     assert!(text(0).contains("`connector doctor`") && !received[0].to_string().contains("beach"));
-    assert!(text(1).ends_with("Reason: cannot read beach.jpg"), "{}", text(1));
+    assert!(text(1).ends_with("Reason: `cannot read beach.jpg`"), "{}", text(1));
     assert!(received[0]["at"].as_str().unwrap().ends_with('Z') && received[0]["portal"] == "acme.bynder.com");
+}
+
+#[tokio::test]
+async fn a_reason_mentions_no_one_formats_nothing_and_links_nowhere() {
+    let (hook, folder) = (Hook::start().await, tempfile::tempdir().unwrap());
+    let notifier = hook.notifier(Settings { details: true, ..settings(&folder) });
+    for (reason, expected) in [
+        ("Smith & Sons <2>.jpg", "`Smith &amp; Sons &lt;2&gt;.jpg`"),
+        ("&lt;!here&gt;.jpg", "`&amp;lt;!here&amp;gt;.jpg`"),
+        ("<!channel> <@U024BE7LH> @here.jpg", "`&lt;!channel&gt; &lt;@U024BE7LH&gt; @here.jpg`"),
+        ("*a* _b_ ~c~ :tada:.jpg", "`*a* _b_ ~c~ :tada:.jpg`"),
+        ("` @channel ```.jpg", "`' @channel '''.jpg`"),
+        ("[invoice](https://example.com).jpg", "`[invoice] (https://example.com).jpg`"),
+        ("a\n\n@all\r\u{202e}gpj.jpg", "`a\\u{a}\\u{a}@all\\u{d}\\u{202e}gpj.jpg`"),
+    ] {
+        notifier.try_each(&Notice::new(Kind::RunFailed).because(&reason)).await;
+        let message = hook.received.lock().unwrap().pop().unwrap();
+        assert_eq!(message["text"].as_str().unwrap().split_once("\n\nReason: ").unwrap().1, expected);
+    }
 }
 
 #[test]

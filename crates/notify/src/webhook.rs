@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
 
+use super::chat::quoted;
 use super::notice::Notice;
 use super::refusal::{Refusal, Remedy};
 
@@ -40,7 +41,7 @@ impl Webhook {
     }
 
     pub(crate) async fn post(&self, notice: &Notice, portal: &str, details: bool) -> Result<(), Refusal> {
-        let text = format!("{}\n{}", notice.subject(portal), notice.body(details));
+        let text = format!("{}\n{}", notice.subject(portal), notice.body(details, quoted));
         let content = json!({
             "text": text,
             "kind": notice.kind.name(),

@@ -16,7 +16,7 @@ use super::ActState;
 use crate::access::{Signed, Visitor, to_sign_in};
 use crate::frame::{Frame, Viewer};
 use crate::problem::Problem;
-use crate::text::shown;
+use crate::text::{Moment, shown};
 
 /// A longer reason is cut off.
 const LONGEST_REASON: usize = 200;
@@ -29,7 +29,7 @@ struct PausePage {
     /// The page to end the pause.
     resumes: bool,
     /// Since when it is paused.
-    since: Option<String>,
+    since: Option<Moment>,
     /// Why, as it is shown.
     why: Option<String>,
 }
@@ -70,7 +70,7 @@ async fn ask(
 ) -> Result<Response, Problem> {
     let Some(csrf) = visitor.csrf() else { return Ok(to_sign_in(&uri).into_response()) };
     let paused = state.live()?.pause.paused().await?;
-    let since = paused.as_ref().map(|pause| pause.since.to_string());
+    let since = paused.as_ref().map(|pause| Moment::of(pause.since, Timestamp::now()));
     let why = paused.and_then(|pause| pause.reason).map(|reason| shown(&reason));
     let page = PausePage { frame: Frame::new(&state.page, viewer, "overview"), csrf, resumes, since, why };
     Ok(Html(page.render().unwrap_or_default()).into_response())

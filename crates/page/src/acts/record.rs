@@ -5,6 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Html;
 use common::bounded::{MOST_BYTES, optional};
+use jiff::Timestamp;
 use ledger::Act;
 use serde::Deserialize;
 
@@ -13,7 +14,7 @@ use super::work::Progress;
 use crate::frame::{Frame, Viewer};
 use crate::problem::Problem;
 use crate::read::parameters;
-use crate::text::shown;
+use crate::text::{Moment, shown};
 
 pub(super) const PATH: &str = "/acts";
 /// Acts on a page.
@@ -25,6 +26,7 @@ struct List {
     frame: Frame,
     under_way: Option<Progress>,
     acts: Vec<Act>,
+    now: Timestamp,
     /// From which one the next page goes on.
     next: Option<u64>,
 }
@@ -46,7 +48,7 @@ pub(super) async fn list(
     let acts = state.listed(&from).await?;
     let next = acts.last().filter(|_| acts.len() == PAGE).map(|act| act.id);
     let frame = Frame::new(&state.page, viewer, "acts");
-    let page = List { frame, under_way, acts, next };
+    let page = List { frame, under_way, acts, now: Timestamp::now(), next };
     Ok(Html(page.render().unwrap_or_default()))
 }
 
@@ -59,6 +61,10 @@ impl ActState {
 }
 
 impl List {
+    fn at(act: &Act, now: &Timestamp) -> Moment {
+        Moment::of(act.at, *now)
+    }
+
     fn what(act: &Act) -> String {
         shown(&act.what)
     }

@@ -323,3 +323,16 @@ async fn a_person_pauses_with_a_reason_and_another_resumes() {
         ]
     );
 }
+
+#[tokio::test]
+async fn times_are_written_for_people() {
+    let bench = Bench::new().await;
+    bench.call("/api/v1/pause", &json!({"reason": "migration"})).await;
+    let (cookie, _) = session(&bench.page, ANN).await;
+    for path in ["/acts", "/resume"] {
+        let page = ask(&bench.page, "GET", path, &by(&cookie), "").await.text;
+        let (_, time) = page.split_once("<time datetime=\"").unwrap_or_else(|| panic!("{page}"));
+        let (_, text) = time.split_once("\">").unwrap();
+        assert!(text[16..].starts_with(" UTC</time> <span class=\"ago\">(just now)"), "{path}: {text}");
+    }
+}
