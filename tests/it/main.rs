@@ -73,6 +73,7 @@ mod secrets;
 mod secrets_in_broken_input;
 mod serve;
 mod serve_harm;
+mod shell;
 mod standstill;
 mod state;
 mod status;
