@@ -64,6 +64,7 @@ mod private_files;
 mod queue;
 mod quiet_hours;
 mod random;
+mod release;
 mod restore;
 mod sdk;
 mod search;
