@@ -34,7 +34,7 @@ mod summary;
 pub mod wiring;
 
 pub use allowance::Limit;
-pub use program::main;
+pub use program::{command_line, main};
 pub use progress::{Delays, Progress};
 pub use runner::Runner;
 pub use session::{RunEnd, RunSession};

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use bynder::patience::Stopped;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use cli::log::Verbosity;
 use cli::output::LogFormat;
 use cli::program;
@@ -60,6 +60,11 @@ struct Sync {
     /// Run once, whatever the schedule in the configuration says
     #[arg(long)]
     once: bool,
+}
+
+/// For what is made of it: completions and man pages.
+pub fn command_line() -> clap::Command {
+    Arguments::command()
 }
 
 pub fn main() -> ExitCode {

@@ -31,21 +31,26 @@ fn commands_in(help: &str) -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-fn write_help(page: &mut String, name: &str, program: &str, path: &[String]) {
-    let help = help_of(program, path);
-    let shown = if path.is_empty() { &*help } else { help.split(SHARED).next().unwrap().trim_end() };
-    let title = [&[name.to_owned()], path].concat().join(" ");
-    write!(page, "\n## {title}\n\n```text\n{shown}\n```\n").unwrap();
-    for command in commands_in(&help) {
-        write_help(page, name, program, &[path, &[command]].concat());
+/// The help of the program and of each of its commands, with the words that lead to it.
+pub(crate) fn helps(program: &str) -> Vec<(Vec<String>, String)> {
+    let (mut helps, mut open) = (Vec::new(), vec![Vec::new()]);
+    while let Some(path) = open.pop() {
+        let help = help_of(program, &path);
+        open.extend(commands_in(&help).into_iter().rev().map(|command| [&path[..], &[command]].concat()));
+        helps.push((path, help));
     }
+    helps
 }
 
 #[test]
 fn the_page_of_commands_is_what_their_help_says() {
     let mut page = HEAD.to_owned();
     for (name, program) in [("connector", PROGRAM), ("producer", PRODUCER), ("worker", WORKER)] {
-        write_help(&mut page, name, program, &[]);
+        for (path, help) in helps(program) {
+            let title = [&[name.to_owned()], &path[..]].concat().join(" ");
+            let shown = if path.is_empty() { &*help } else { help.split(SHARED).next().unwrap().trim_end() };
+            write!(page, "\n## {title}\n\n```text\n{shown}\n```\n").unwrap();
+        }
     }
     if std::env::var_os("CONNECTOR_RENEW").is_some() {
         std::fs::write(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(PAGE), &page)

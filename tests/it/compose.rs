@@ -170,7 +170,9 @@ fn a_machine_alone_has_longer_to_stop_than_it_takes_and_writes_no_core_dumps() {
         assert!(Duration::from_secs(grace.parse().unwrap()) > takes + Duration::from_secs(3), "{key}{grace}");
     }
     assert!(composition.contains("ulimits: { core: 0 }") && unit.contains("LimitCORE=0"));
-    assert!(composition.contains("command: [connector, serve,") && unit.contains("/connector serve "));
+    assert!(
+        composition.contains("command: [connector, serve,") && unit.contains("ExecStart=connector serve ")
+    );
     assert!(unit.contains("Type=notify\n") && unit.contains("WatchdogSec="));
     assert!(unit.contains("landlock_restrict_self\n"), "readers restrict themselves");
     let refused = format!(

@@ -41,6 +41,6 @@ pub use consume::consume;
 pub use environment::Environment;
 pub use error::{StepError, Verdict};
 pub use probe::Probes;
-pub use program::{AFTER_GRACE, main};
+pub use program::{AFTER_GRACE, command_line, main};
 pub use service_times::ServiceTimes;
 pub use settings::Settings;

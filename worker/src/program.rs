@@ -8,7 +8,7 @@ use std::time::Duration;
 use budget::Budget;
 use bynder::Bynder;
 use bynder::patience::{Patience, patiently};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use cli::log::Verbosity;
 use cli::output::LogFormat;
 use cli::program;
@@ -70,6 +70,11 @@ struct Arguments {
 enum Command {
     /// Ask the worker of this machine whether it is alive
     Healthcheck,
+}
+
+/// For what is made of it: completions and man pages.
+pub fn command_line() -> clap::Command {
+    Arguments::command()
 }
 
 pub fn main() -> ExitCode {

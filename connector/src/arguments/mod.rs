@@ -3,6 +3,7 @@
 mod evidence;
 mod init;
 mod restore;
+mod shell;
 mod trial;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use producer::arguments::Scope;
 pub(crate) use evidence::{Format, ListFormat, Lookup, Plan, Report, ReportScope, Verify};
 pub(crate) use init::Init;
 pub(crate) use restore::Restore;
+pub(crate) use shell::{Completions, Man, Program};
 pub(crate) use trial::Trial;
 
 /// Keeps a Bynder library protected with invisible Imatag watermarks.
@@ -85,6 +87,10 @@ pub(crate) enum Command {
     /// Make keys, and encrypt secrets for the configuration
     #[command(subcommand)]
     Secrets(Secrets),
+    /// Print what a shell completes on the command line
+    Completions(Completions),
+    /// Write the man pages of all commands into a folder
+    Man(Man),
 }
 
 /// `connector demo`

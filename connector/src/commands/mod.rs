@@ -13,6 +13,7 @@ mod report;
 mod restore;
 mod secrets;
 mod serve;
+mod shell;
 mod spreadsheet;
 mod state;
 mod status;
@@ -50,6 +51,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Config(command) => config::run(global, command),
         Command::NotifyTest => notify_test::run(global).await,
         Command::Secrets(command) => secrets::run(global, command).await,
+        Command::Completions(asked) => {
+            shell::completions(global, asked);
+            Ok(())
+        }
+        Command::Man(asked) => shell::man(global, asked),
     }
 }
 
