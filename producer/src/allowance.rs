@@ -47,7 +47,7 @@ impl fmt::Display for Limit {
 /// Runs are concurrent and continue past midnight, so each job counts at its own time. The one producer continues
 /// counting from the ledger, which is complete even after a crash.
 #[derive(Debug)]
-pub(crate) struct Day {
+pub(crate) struct DayAllowance {
     most: Option<u64>,
     ledger: Ledger,
     counted: Mutex<Counted>,
@@ -60,7 +60,7 @@ struct Counted {
     jobs: u64,
 }
 
-impl Day {
+impl DayAllowance {
     pub(crate) fn new(limits: &Limits, ledger: Ledger) -> Self {
         Self { most: limits.assets_per_day, ledger, counted: Mutex::default() }
     }
@@ -96,7 +96,7 @@ impl Day {
 #[derive(Debug)]
 pub(crate) struct Allowance {
     of_run: Vec<(Limit, u64)>,
-    day: Arc<Day>,
+    day: Arc<DayAllowance>,
 }
 
 impl Allowance {
@@ -107,7 +107,7 @@ impl Allowance {
         max_assets: Option<u64>,
         asked_for: Option<(u64, u64)>,
         ledger: &Ledger,
-        day: Arc<Day>,
+        day: Arc<DayAllowance>,
     ) -> Result<Self, DatabaseError> {
         let mut of_run: Vec<_> = max_assets.map(|most| (Limit::MaxAssets(most), most)).into_iter().collect();
         of_run.extend(asked_for.map(|(most, left)| (Limit::AskedFor(most), left)));
@@ -164,14 +164,14 @@ mod tests {
     struct Producer {
         ledger: Ledger,
         queue: EmbeddedQueue,
-        day: Arc<Day>,
+        day: Arc<DayAllowance>,
     }
 
     impl Producer {
         async fn start(directory: &std::path::Path) -> Self {
             let state = State::open(directory).unwrap();
             let ledger = Ledger::new(state.clone());
-            let day = Arc::new(Day::new(&LIMITS, ledger.clone()));
+            let day = Arc::new(DayAllowance::new(&LIMITS, ledger.clone()));
             Self { ledger, queue: EmbeddedQueue::open(state).await.unwrap(), day }
         }
 

@@ -15,7 +15,7 @@ use toml::Value;
 
 /// What a run goes over.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Scope {
+pub struct RunArguments {
     /// Go over the whole library
     #[arg(long, conflicts_with_all = ["delta", "since"])]
     pub full: bool,
@@ -40,7 +40,7 @@ pub struct Scope {
     /// A filter with the configuration's name, such as types=image,video or metaproperties.Country=France
     #[arg(long = "filter", value_name = "KEY=VALUE")]
     pub filters: Vec<String>,
-    /// Take up what failed before as well, all of it or one class such as permission, whether or not it can be replayed
+    /// Also retry assets that failed before, all or of one class such as permission, even if their job cannot be replayed
     #[arg(long, value_name = "CLASS", num_args = 0..=1, require_equals = true, value_parser = read_class)]
     pub retry_failed: Option<Option<FailureClass>>,
     /// How long the filters of the command line hold.
@@ -80,7 +80,7 @@ pub enum Hold {
     Always,
 }
 
-impl Scope {
+impl RunArguments {
     /// Whether the command line narrows this run, and no other.
     pub fn is_part(&self) -> bool {
         let narrows = self.sample.is_some() || self.ids_from.is_some() || !self.filters.is_empty();
@@ -95,7 +95,7 @@ impl Scope {
 }
 
 /// Reads the configuration with the overrides of the command line for a run, and prints its warnings.
-pub fn load(global: &GlobalOptions, run: &Scope) -> Result<Loaded, Failure> {
+pub fn load(global: &GlobalOptions, run: &RunArguments) -> Result<Loaded, Failure> {
     let mut loaded = wiring::load_for(global, &overrides(run)?)?;
     if let Some(path) = &run.ids_from {
         loaded.config.filters.ids = ids_from(path)?;
@@ -108,7 +108,7 @@ pub fn load(global: &GlobalOptions, run: &Scope) -> Result<Loaded, Failure> {
     Ok(loaded)
 }
 
-fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
+fn overrides(run: &RunArguments) -> Result<Vec<Override>, Failure> {
     let mut overrides = Vec::new();
     for filter in &run.filters {
         let Some((key, value)) = filter.split_once('=') else {
@@ -162,13 +162,13 @@ mod tests {
 
     #[test]
     fn named_assets_are_gone_over_whenever_they_changed_but_by_no_schedule_and_no_other_wish() {
-        let named = || Scope { ids_from: Some("ids.txt".into()), ..Scope::default() };
+        let named = || RunArguments { ids_from: Some("ids.txt".into()), ..RunArguments::default() };
         let table = [
             (named(), true),
-            (Scope { hold: Hold::Always, ..named() }, false),
-            (Scope { delta: true, ..named() }, false),
-            (Scope { since: Some(Timestamp::UNIX_EPOCH), ..named() }, false),
-            (Scope { filters: vec!["names=a*".to_owned()], ..Scope::default() }, false),
+            (RunArguments { hold: Hold::Always, ..named() }, false),
+            (RunArguments { delta: true, ..named() }, false),
+            (RunArguments { since: Some(Timestamp::UNIX_EPOCH), ..named() }, false),
+            (RunArguments { filters: vec!["names=a*".to_owned()], ..RunArguments::default() }, false),
         ];
         for (scope, by_name) in table {
             assert_eq!(scope.goes_by_name(), by_name, "{scope:?}");

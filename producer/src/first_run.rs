@@ -4,7 +4,7 @@ use cli::output;
 use common::failure::Failure;
 use config::Config;
 
-use crate::arguments::Scope;
+use crate::arguments::RunArguments;
 use crate::estimate;
 use crate::run::{self, Environment, Options};
 use bynder::patience::Patience;
@@ -13,7 +13,7 @@ use bynder::patience::Patience;
 /// requested.
 pub(crate) async fn guard(
     config: &Config,
-    run: &Scope,
+    run: &RunArguments,
     environment: &Environment,
     options: &Options,
     patience: &Patience,

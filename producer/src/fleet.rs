@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wiring::quiet_hours;
 
-use crate::arguments::Scope;
+use crate::arguments::RunArguments;
 use crate::portal::{bind_state_to_portal, resolve};
 use crate::run::Environment;
 use crate::runner::Runner;
@@ -176,7 +176,7 @@ impl Fleet {
     /// One run; with `wait`, until every job of it has an outcome.
     pub(crate) async fn once(
         &self,
-        scope: &Scope,
+        scope: &RunArguments,
         wait: bool,
         quiet: bool,
         stop: &CancellationToken,
@@ -218,7 +218,7 @@ impl Fleet {
         if lost > 0 {
             tracing::warn!(
                 jobs = lost,
-                "jobs are in no queue and in no worker's hands, or open for longer than a job lives; their assets are taken up again"
+                "jobs are neither queued nor held by a worker, or open for longer than a job lives; their assets are processed again"
             );
         }
         Ok(())
@@ -321,7 +321,7 @@ impl Runner for Fleet {
         &self.notices
     }
 
-    async fn run(&self, scope: &Scope, stop: &CancellationToken) -> Result<RunEnd, Failure> {
+    async fn run(&self, scope: &RunArguments, stop: &CancellationToken) -> Result<RunEnd, Failure> {
         self.once(scope, false, true, stop).await
     }
 }

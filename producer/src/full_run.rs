@@ -7,7 +7,7 @@ use config::Config;
 use jiff::{SignedDuration, Timestamp};
 use ledger::Ledger;
 
-use crate::arguments::{Hold, Scope};
+use crate::arguments::{Hold, RunArguments};
 use crate::asked;
 
 /// How long until it is due, zero if it is; `None` if none is wanted, the library was not begun, or it was begun
@@ -25,7 +25,7 @@ pub async fn until_due(
 }
 
 /// Whether a run for which no scope was given covers the whole library.
-pub(crate) async fn is_due(config: &Config, ledger: &Ledger, scope: &Scope) -> Result<bool, Failure> {
+pub(crate) async fn is_due(config: &Config, ledger: &Ledger, scope: &RunArguments) -> Result<bool, Failure> {
     let by_delta = scope.delta || config.delta;
     // A schedule walks concurrently with its delta runs: two walks at once would each take what is left of a cap.
     let may_walk = !scope.delta && scope.hold == Hold::Once;

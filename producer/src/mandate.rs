@@ -8,7 +8,7 @@ use ledger::Ledger;
 use serde_json::Value;
 use standing::asked::{Asked, Unrequested, held};
 
-use crate::arguments::{Asker, Hold, Scope};
+use crate::arguments::{Asker, Hold, RunArguments};
 use crate::asked::{asked, left, note, settle, unrequested};
 use crate::run::{self, Admission, Environment, Options, Report};
 use crate::{cursor, filter, first_run, full_run};
@@ -43,7 +43,7 @@ pub(crate) struct Ready {
 pub(crate) async fn ready(
     config: &Config,
     environment: &Environment,
-    run: &Scope,
+    run: &RunArguments,
     purpose: Purpose,
     patience: &Patience,
 ) -> Result<Ready, Failure> {
@@ -153,7 +153,7 @@ impl Ready {
 }
 
 /// What the first run over a library requests. Caps add up: each requests that many more assets.
-fn at_first(run: &Scope, known: Option<Asked>, filters: Value) -> Asked {
+fn at_first(run: &RunArguments, known: Option<Asked>, filters: Value) -> Asked {
     let before = known.filter(|_| !run.full && run.since.is_none());
     let cap = match (before.as_ref().map(|before| before.cap), run.max_assets) {
         (Some(None), _) => None,
@@ -195,8 +195,11 @@ mod tests {
     #[test]
     fn the_first_run_says_what_was_asked_for_and_caps_add_up() {
         let since = Some(Timestamp::UNIX_EPOCH);
-        let (full, from) = (Scope { full: true, ..Scope::default() }, Scope { since, ..Scope::default() });
-        let capped = Scope { max_assets: Some(3), ..Scope::default() };
+        let (full, from) = (
+            RunArguments { full: true, ..RunArguments::default() },
+            RunArguments { since, ..RunArguments::default() },
+        );
+        let capped = RunArguments { max_assets: Some(3), ..RunArguments::default() };
         let asked = |since, cap| Asked { since, cap, filters: Some(Value::Null) };
         let table = [
             (&full, None, asked(None, None)),
@@ -208,7 +211,7 @@ mod tests {
             (&from, Some(asked(None, Some(3))), asked(since, None)),
             (&full, Some(asked(since, Some(3))), asked(None, None)),
             // Only limits.assets_per_run: it is configured, and applies to each run.
-            (&Scope::default(), None, asked(None, None)),
+            (&RunArguments::default(), None, asked(None, None)),
         ];
         for (run, known, expected) in table {
             assert_eq!(at_first(run, known.clone(), Value::Null), expected, "{run:?} after {known:?}");

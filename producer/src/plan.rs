@@ -16,7 +16,7 @@ use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use wiring::command_budget::CommandBudget;
 
-use crate::arguments::{self, Scope};
+use crate::arguments::{self, RunArguments};
 use crate::estimate::{calls, least_seconds, print};
 use crate::mandate::{self, Purpose};
 use crate::portal::resolve;
@@ -36,7 +36,7 @@ pub struct List {
 }
 
 /// Prints what a run over `scope` would do, after the assets that it would protect if a list is wanted.
-pub async fn run(global: &GlobalOptions, scope: &Scope, list: Option<List>) -> Result<(), Failure> {
+pub async fn run(global: &GlobalOptions, scope: &RunArguments, list: Option<List>) -> Result<(), Failure> {
     let loaded = arguments::load(global, scope)?;
     let config = &loaded.config;
     let metrics = Metrics::new();

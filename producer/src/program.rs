@@ -14,7 +14,7 @@ use notify::Notices;
 use telemetry::{Metrics, Readiness};
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{self, Scope};
+use crate::arguments::{self, RunArguments};
 use crate::fleet::Fleet;
 use crate::plan;
 use crate::run::RunError;
@@ -44,7 +44,7 @@ enum Command {
     /// Publish a job for each asset that needs one; the default
     Sync(Sync),
     /// Say what a run would do, and do nothing
-    Plan(Scope),
+    Plan(RunArguments),
     /// Ask the producer of this machine whether it is alive
     Healthcheck,
 }
@@ -53,7 +53,7 @@ enum Command {
 #[derive(Debug, Default, Args)]
 struct Sync {
     #[command(flatten)]
-    scope: Scope,
+    scope: RunArguments,
     /// Run once and wait until every job of the run has an outcome
     #[arg(long)]
     wait: bool,
@@ -139,7 +139,7 @@ async fn once(
 async fn many(
     global: &GlobalOptions,
     config: &Config,
-    scope: &Scope,
+    scope: &RunArguments,
     schedule: Schedule,
     notices: &Notices,
     stop: &CancellationToken,

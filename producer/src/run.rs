@@ -28,7 +28,7 @@ use telemetry::Metrics;
 
 pub use self::error::RunError;
 pub use self::options::{Admission, Options, Planned};
-use crate::allowance::{Allowance, Day};
+use crate::allowance::{Allowance, DayAllowance};
 use crate::cursor::{self, Walked};
 use crate::destination::Destinations;
 use crate::enumerate::{Step, Stretch, Walk, WalkPosition};
@@ -61,11 +61,11 @@ pub struct Environment {
     /// How much may be published.
     pub limits: Limits,
     /// What all runs have published today.
-    pub(crate) day: Arc<Day>,
+    pub(crate) day: Arc<DayAllowance>,
     /// Held by the one run that takes up lost jobs; others may run concurrently.
     pub(crate) taking_up: Arc<tokio::sync::Mutex<()>>,
-    /// Held from the last look at the ledger until a job is published: of two runs that consider an asset at a time, the second
-    /// one sees the first one's job.
+    /// Held from the last look at the ledger until a job is published: of two runs that consider the same asset concurrently, the
+    /// second one sees the first one's job.
     pub(crate) publishing: Arc<tokio::sync::Mutex<()>>,
     pub metrics: Metrics,
     /// The size of an upload part in bytes.
@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
         // The jobs that a dry run counts are not published, so they must not count towards the day of other runs.
         let (limits, max_assets) = (&environment.limits, options.max_assets);
         let day = if options.dry_run {
-            Arc::new(Day::new(limits, ledger.clone()))
+            Arc::new(DayAllowance::new(limits, ledger.clone()))
         } else {
             Arc::clone(&environment.day)
         };

@@ -135,7 +135,7 @@ impl RunEnd {
         self.summary.print(global);
         if self.without_outcome > 0 {
             return Err(Failure::Temporary(format!(
-                "incomplete: {} jobs have no outcome although every queue is empty; run again to take their assets up",
+                "incomplete: {} jobs have no outcome although every queue is empty; run again to process their assets",
                 self.without_outcome
             )));
         }

@@ -10,7 +10,7 @@ use ledger::Ledger;
 use queue::{FailedJobs, JobPublisher};
 use telemetry::Metrics;
 
-use crate::allowance::Day;
+use crate::allowance::DayAllowance;
 use crate::portal::Resolved;
 use crate::run::Environment;
 
@@ -44,7 +44,7 @@ pub fn environment(
         metaproperty: resolved.fields.hash.name,
         metrics,
         limits: config.limits.clone(),
-        day: Arc::new(Day::new(&config.limits, ledger.clone())),
+        day: Arc::new(DayAllowance::new(&config.limits, ledger.clone())),
         ledger,
         taking_up: Arc::default(),
         publishing: Arc::default(),
@@ -60,7 +60,7 @@ fn sent(config: &Config) -> Limits {
     match config.imatag.wire() {
         Ok(profile) => profile.limits,
         Err(error) => {
-            tracing::warn!(%error, "no type of file is left out at the listing; the workers decide on each");
+            tracing::warn!(%error, "assets are not filtered by file type while listing; the workers decide on each");
             Limits::default()
         }
     }

@@ -40,6 +40,13 @@ const REDELIVERED: &str = "rabbitmq_global_messages_redelivered_total";
 const GAUGES: [(&str, i64); 2] =
     [("rabbitmq_queue_messages_ready", 10_000), ("rabbitmq_queue_messages_unacked", 100)];
 
+/// The most for each asset: its messages and those of its waits, and a token for each portal call.
+const OPERATIONS: [(&str, f64); 3] = [
+    ("rabbitmq_global_messages_received_total", 30.0),
+    ("rabbitmq_global_messages_delivered_total", 30.0),
+    ("rabbitmq_global_messages_acknowledged_total", 30.0),
+];
+
 const PROCESSES: usize = 3;
 const ASSETS: u32 = 60;
 /// Less than would come of something that happens for each asset.
@@ -131,6 +138,11 @@ async fn no_queue_channel_or_connection_is_made_for_an_asset_and_none_is_named_a
     scene.work().await;
     let worked = scene.scrape().await;
     let more = |name: &str| worked.total(name) - warm.total(name);
+    for (name, most) in OPERATIONS {
+        let each = more(name) as f64 / f64::from(ASSETS);
+        println!("{name}: {each:.1} an asset");
+        assert!(each <= most, "{name}: {each:.1} an asset");
+    }
     let created = more("rabbitmq_queues_created_total");
     assert_eq!(more("rabbitmq_queues_deleted_total"), 0);
     assert_eq!(more("rabbitmq_connections_opened_total"), 0);

@@ -10,7 +10,7 @@ use crate::error::StepError;
 pub(crate) enum StepEnd {
     /// Continue with this step at once.
     Next(Step),
-    /// Continue with this step after the shortest wait.
+    /// Continue with this step after the time that such work lately took.
     Later(Step),
     /// Not finished: return to the same step after a wait that uses up no attempt.
     NotYet(Wait),
@@ -30,7 +30,7 @@ pub(crate) enum StepEnd {
 pub(crate) enum Wait {
     /// For Imatag to watermark the file, or for Bynder to convert the import: longer and longer.
     Service,
-    /// For another job's lease, or for a write to become visible: the shortest wait.
+    /// For another job's lease, or for a write to become visible: the delay of a first retry.
     Moment,
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn handle(
         let result = if let Some((delivery, settlement)) = held {
             settle(environment, delivery, settlement).await.unwrap_or_else(|error| {
                 // The delivery comes back as suspect, so nothing is lost and nothing is done twice.
-                tracing::warn!(%job_id, %asset_id, step, %error, "cannot settle the step; it comes back");
+                tracing::warn!(%job_id, %asset_id, step, %error, "cannot settle the delivery; it will be delivered again");
                 StepResult::Abandoned
             })
         } else {

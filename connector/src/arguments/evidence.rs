@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use config::read_moment;
 use jiff::Timestamp;
-use producer::arguments::Scope;
+use producer::arguments::RunArguments;
 
 /// `connector report`
 #[derive(Debug, Clone, Args)]
@@ -42,7 +42,7 @@ pub(crate) enum Format {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Plan {
     #[command(flatten)]
-    pub(crate) scope: Scope,
+    pub(crate) scope: RunArguments,
     /// Also print the assets that the run would protect, as text, csv (the summary then goes to
     /// standard error) or json (an object a line, the summary last); --json means json
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text", hide_possible_values = true)]

@@ -11,16 +11,16 @@ pub(crate) struct Init {
     /// The Bynder portal, such as acme.bynder.com
     #[arg(long)]
     pub(crate) domain: Option<String>,
-    /// Name of the text metaproperty for the hash, `imatag_hash` if nothing is said
+    /// Name of the text metaproperty for the hash [default: imatag_hash]
     #[arg(long, value_name = "NAME")]
     pub(crate) hash_metaproperty: Option<String>,
     /// Where Imatag keeps the media; starts with your homedir
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) imatag_directory: Option<String>,
-    /// Kinds of assets to protect, `image` if nothing is said
+    /// Kinds of assets to protect [default: image]
     #[arg(long, value_delimiter = ',')]
     pub(crate) types: Vec<String>,
-    /// What becomes of the watermarked file, `version` if nothing is said
+    /// What becomes of the watermarked file [default: version]
     #[arg(long, value_enum)]
     pub(crate) mode: Option<Mode>,
     /// Read the secrets from files in this folder instead of the environment
@@ -29,7 +29,7 @@ pub(crate) struct Init {
     /// With a section for the broker of a fleet
     #[arg(long)]
     pub(crate) broker: bool,
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub(crate) force: bool,
 }

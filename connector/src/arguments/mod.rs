@@ -16,7 +16,7 @@ use cli::options::GlobalOptions;
 use common::asset::AssetId;
 use config::{Span, read_moment};
 use jiff::Timestamp;
-use producer::arguments::Scope;
+use producer::arguments::RunArguments;
 
 pub(crate) use evidence::{Format, ListFormat, Lookup, Plan, Report, ReportScope, Verify};
 pub(crate) use init::Init;
@@ -48,14 +48,14 @@ pub(crate) enum Command {
     /// Write a commented configuration, from flags or by asking
     Init(Init),
     /// Protect the library from this machine
-    Sync(Scope),
+    Sync(RunArguments),
     /// Keep the library protected from this machine, by a schedule, until stopped
-    Serve(Scope),
-    /// Ask the `connector serve` of this machine whether it is alive
+    Serve(RunArguments),
+    /// Check that `connector serve` on this machine is alive
     Healthcheck,
     /// Say what a run would do, and do nothing
     Plan(Plan),
-    /// Check configuration, portal, Imatag and broker, a line a check; changes nothing
+    /// Check configuration, portal, Imatag and broker, one line per check; changes nothing
     Doctor(Doctor),
     /// Send one file through Imatag, with a transcript: does the wire profile fit this account?
     Trial(Trial),
@@ -147,7 +147,7 @@ pub(crate) struct Resume {
 /// `connector pause`
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Pause {
-    /// Pause this machine's own work although a broker is configured
+    /// Pause the work of the local queue even if a broker is configured
     #[arg(long)]
     pub(crate) embedded: bool,
     /// Reason that `status` shows
@@ -158,7 +158,7 @@ pub(crate) struct Pause {
 /// Which failed jobs.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct FailedSelection {
-    /// Look at this machine's own queue although a broker is configured
+    /// Use the local queue even if a broker is configured
     #[arg(long)]
     pub(crate) embedded: bool,
     /// The job with this id
@@ -190,7 +190,7 @@ pub(crate) struct FailedPage {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Failed {
-    /// One line a failed job, by class, the oldest first
+    /// List failed jobs, one per line, by class, the oldest first
     List(FailedPage),
     /// How many jobs failed in each way
     Count(FailedSelection),

@@ -14,7 +14,7 @@ use config::Config;
 use ledger::Ledger;
 use ledger::state::State;
 use producer::Summary;
-use producer::arguments::Scope;
+use producer::arguments::RunArguments;
 use sandbox::{Announcement, AuditedAsset, Maker, Options, Sandbox};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,7 @@ async fn whole_library(
     global: &GlobalOptions,
     stop: &CancellationToken,
 ) -> Result<Summary, Failure> {
-    let run = Scope { full: true, ..Scope::default() };
+    let run = RunArguments { full: true, ..RunArguments::default() };
     Ok(sync(config, &run, global.quiet, stop).await?.summary)
 }
 

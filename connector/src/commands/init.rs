@@ -33,7 +33,7 @@ pub(crate) fn run(global: &GlobalOptions, init: Init) -> Result<(), Failure> {
     let path = global.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
     if path.exists() && !init.force {
         return Err(Failure::Usage(format!(
-            "{} is there already and stays as it is; name another file with --config, or say --force",
+            "{} exists already and is not changed; name another file with --config, or pass --force",
             path.display()
         )));
     }

@@ -10,7 +10,7 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::{Ledger, QueueCheck};
 use notify::{Kind, Notice, Notices};
-use producer::arguments::{self, Scope};
+use producer::arguments::{self, RunArguments};
 use producer::schedule::{Schedule, once_possible, scope_of_runs};
 use producer::{RunEnd, RunSession, Runner, standstill};
 use queue::JobPublisher;
@@ -32,7 +32,7 @@ const MEASURE_EVERY: Duration = Duration::from_secs(15);
 /// How long a credential or a right is refused before people are notified: a service may be wrong for a moment.
 const NOTIFY_AFTER: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
+pub(crate) async fn run(global: &GlobalOptions, scope: &RunArguments) -> Result<(), Failure> {
     let scope = &scope_of_runs(scope, "give it to `connector sync`")?;
     let config = arguments::load(global, scope)?.config;
     // A secret that cannot be read ends the start: systemd would count the unit as started.
@@ -117,7 +117,7 @@ impl Runner for Alone<'_> {
         self.notices
     }
 
-    async fn run(&self, scope: &Scope, stop: &CancellationToken) -> Result<RunEnd, Failure> {
+    async fn run(&self, scope: &RunArguments, stop: &CancellationToken) -> Result<RunEnd, Failure> {
         let Parts { budget, ledger, producer, .. } = self.parts;
         let before = budget.used();
         ledger.give_up_lost(QueueCheck::Busy, Timestamp::now(), self.config.producer.lost_after.0).await?;

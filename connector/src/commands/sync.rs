@@ -10,7 +10,7 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::{Mark, QueueCheck};
 use notify::Notices;
-use producer::arguments::{self, Scope};
+use producer::arguments::{self, RunArguments};
 use producer::run::Report;
 use producer::{Delays, Progress, RunEnd, RunSession};
 use queue::JobPublisher;
@@ -28,7 +28,7 @@ const LONGEST_OUTAGE: Duration = Duration::from_mins(10);
 /// A refused permission may concern a few assets only; after this long without any success it concerns all.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 
-pub(crate) async fn run(global: &GlobalOptions, run: &Scope) -> Result<(), Failure> {
+pub(crate) async fn run(global: &GlobalOptions, run: &RunArguments) -> Result<(), Failure> {
     let loaded = arguments::load(global, run)?;
     let stop = stop_on_signals()?;
     traces::start(&loaded.config, "connector")?;
@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &GlobalOptions, run: &Scope) -> Result<(), Failu
 /// Runs once, until every job has an outcome.
 pub(crate) async fn sync(
     config: &Config,
-    run: &Scope,
+    run: &RunArguments,
     quiet: bool,
     stop: &CancellationToken,
 ) -> Result<RunEnd, Failure> {

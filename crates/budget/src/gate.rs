@@ -323,7 +323,7 @@ impl Gate for Budget {
         let mut member = self.member();
         let was_silent = member.paused(now).is_some();
         member.answered(now);
-        // `record` and `stir` lock the member again.
+        // `record` and `announce_news` lock the member again.
         drop(member);
         if was_silent {
             self.record();

@@ -274,7 +274,7 @@ fn directories(imatag: &ImatagSection) -> Result<(), ConfigError> {
         if rule.brands.is_empty() && rule.metaproperties.values().all(Vec::is_empty) {
             return Err(ConfigError::value(
                 format!("imatag.directories[{index}]"),
-                "says of no asset that it belongs there; give brands or metaproperties, or use imatag.directory",
+                "matches no asset; give brands or metaproperties, or use imatag.directory",
             ));
         }
     }

@@ -67,7 +67,7 @@ impl Locks for RabbitLocks {
                 lease.end(Left::AsFound);
             }
         });
-        taken.await.map_err(|_| QueueError::Broken("a lease was not taken to the end".to_owned()))?
+        taken.await.map_err(|_| QueueError::Broken("taking a lease was interrupted".to_owned()))?
     }
 
     fn contact(&self) -> Result<(), QueueError> {
@@ -182,7 +182,7 @@ impl Leases {
         let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(error, QueueError::NodeAway(_)) && complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
             *complained = Some(Instant::now());
-            tracing::warn!(%error, "jobs wait, as do all whose assets have their lease there");
+            tracing::warn!(%error, "jobs wait whose leases are on that node");
         }
     }
 

@@ -98,7 +98,7 @@ impl Office<'_> {
                 wish = wishes.next() => match wish {
                     Some(Ok(_)) => minter.wished(now()?),
                     Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
-                    None => return Err(QueueError::Unavailable("the office is lost".to_owned())),
+                    None => return Err(QueueError::Unavailable("this process is no longer the minter".to_owned())),
                 },
                 Some(view) = views.next() => minter.saw(view?, now()?),
                 Some(confirmation) = confirms.next() => match confirmation {

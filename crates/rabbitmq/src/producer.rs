@@ -47,7 +47,7 @@ impl Election for ProducerElection {
                 // not lose the role: a busy broker refuses messages right after a queue is declared.
                 let known = own_portal(&self.shared.topology, self.read_card().await)?;
                 if let Err(error) = self.leave_card(known).await {
-                    tracing::warn!(%error, "cannot leave word who the producer is");
+                    tracing::warn!(%error, "cannot record which process is the producer");
                 }
                 return Ok(Leadership { lost: live.lost });
             }

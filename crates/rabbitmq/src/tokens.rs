@@ -179,9 +179,9 @@ impl Spender<'_> {
             }
             Ok(())
         };
-        tokio::time::timeout(ANSWER, rest)
-            .await
-            .unwrap_or(Err(QueueError::Unavailable("the broker did not end what was consumed".to_owned())))
+        tokio::time::timeout(ANSWER, rest).await.unwrap_or(Err(QueueError::Unavailable(
+            "the broker did not cancel a consumer in time".to_owned(),
+        )))
     }
 }
 

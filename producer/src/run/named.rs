@@ -36,8 +36,8 @@ impl RequestedIds {
         tracing::warn!(
             count = self.missing.len(),
             ids = some.join(","),
-            "assets that were named did not come: they are not in the library, another filter leaves them out, or the \
-             token's user does not see them"
+            "requested assets were not found: they are not in the library, another filter excludes them, or the token's \
+             user does not see them"
         );
     }
 }

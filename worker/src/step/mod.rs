@@ -89,7 +89,7 @@ pub(crate) async fn free(context: &StepContext, asset: &AssetId, job: &JobId) {
     match lease_patiently(context.locks.as_ref(), asset, job, &[]).await {
         Ok(Attempt::Taken(lease)) => lease.end(Left::Nothing),
         Ok(Attempt::Refused | Attempt::Busy) => {
-            tracing::warn!(asset_id = %asset, "the asset stays reserved for a while: others are in the way");
+            tracing::warn!(asset_id = %asset, "the asset stays reserved for a while: another job has its lease");
         }
         Err(error) => tracing::warn!(asset_id = %asset, %error, "the asset stays reserved for a while"),
     }

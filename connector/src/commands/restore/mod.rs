@@ -14,7 +14,7 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
-use producer::arguments::{self, Scope};
+use producer::arguments::{self, RunArguments};
 use producer::portal::{bind_state_to_portal, resolve};
 use queue::{EmbeddedQueue, Locks};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ use crate::queues;
 use undo::{RestoreContext, Totals, choose};
 
 pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(), Failure> {
-    let filters = Scope { filters: command.which.filters.clone(), ..Scope::default() };
+    let filters = RunArguments { filters: command.which.filters.clone(), ..RunArguments::default() };
     let config = arguments::load(global, &filters)?.config;
     let (ledger, locks) = open(&config).await?;
     let command_budget = match &config.broker {

@@ -9,7 +9,7 @@ use cli::signals::stop_on_signals;
 use common::failure::Failure;
 use ledger::state::State;
 use ledger::{Ledger, Verification};
-use producer::arguments::{self, Scope};
+use producer::arguments::{self, RunArguments};
 use producer::portal::resolve;
 use telemetry::Metrics;
 use wiring::command_budget::CommandBudget;
@@ -18,7 +18,7 @@ use crate::arguments::Verify;
 use audit::Broken;
 
 pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), Failure> {
-    let filters = Scope { filters: command.filters.clone(), ..Scope::default() };
+    let filters = RunArguments { filters: command.filters.clone(), ..RunArguments::default() };
     let config = arguments::load(global, &filters)?.config;
     let command_budget = CommandBudget::open(&config, "verify").await?;
     let bynder = wiring::bynder(&config, &command_budget.budget, &Metrics::new())?;
