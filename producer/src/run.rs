@@ -280,12 +280,11 @@ impl<'a> Run<'a> {
             let known = self.known_of(&step.assets).await?;
             for asset in &step.assets {
                 self.go_on()?;
-                let fate = match self.taken_up.get(&asset.id) {
-                    Some(fate) => *fate,
-                    None => {
-                        let known = known.get(&asset.id).copied().unwrap_or_default();
-                        self.consider_row(asset, lane, self.cause(asset), known).await?
-                    }
+                let fate = if let Some(fate) = self.taken_up.get(&asset.id) {
+                    *fate
+                } else {
+                    let known = known.get(&asset.id).copied().unwrap_or_default();
+                    self.consider_row(asset, lane, self.cause(asset), known).await?
                 };
                 if fate == Fate::Limited {
                     break;

@@ -6,7 +6,7 @@ use ledger::Ledger;
 use notify::Notices;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{Asker, Scope};
+use crate::arguments::{Asker, RunArguments};
 use crate::session::RunEnd;
 
 /// Carries out runs: a fleet, or this machine alone.
@@ -17,7 +17,11 @@ pub trait Runner {
     fn notices(&self) -> &Notices;
 
     /// One run; does not wait for the outcomes of its jobs.
-    fn run(&self, scope: &Scope, stop: &CancellationToken) -> impl Future<Output = Result<RunEnd, Failure>>;
+    fn run(
+        &self,
+        scope: &RunArguments,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = Result<RunEnd, Failure>>;
 }
 
 /// Whether a walk over the whole library has at least begun: from then on, changes are protected without being requested.
@@ -26,11 +30,11 @@ pub(crate) async fn has_walked(ledger: &Ledger) -> Result<bool, Failure> {
 }
 
 /// What changed since the last finished run, or since the start of a running walk over the whole library.
-pub(crate) async fn changes(ledger: &Ledger, scope: &Scope) -> Result<Scope, Failure> {
+pub(crate) async fn changes(ledger: &Ledger, scope: &RunArguments) -> Result<RunArguments, Failure> {
     if scope.since.is_some() || ledger.cursor().await?.is_some() {
         return Ok(scope.clone());
     }
     let walking = ledger.full_run_started().await?;
     let asker = if walking.is_some() { Asker::Schedule } else { scope.asker };
-    Ok(Scope { since: walking, asker, ..scope.clone() })
+    Ok(RunArguments { since: walking, asker, ..scope.clone() })
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::allowance::Limit;
-use crate::arguments::{Asker, Hold, Scope};
+use crate::arguments::{Asker, Hold, RunArguments};
 use crate::full_run;
 use crate::runner::{Runner, changes, has_walked};
 use cli::options::GlobalOptions;
@@ -160,7 +160,7 @@ impl Schedule {
         &self,
         runner: &impl Runner,
         global: &GlobalOptions,
-        first: &Scope,
+        first: &RunArguments,
         readiness: &Readiness,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
@@ -173,7 +173,7 @@ impl Schedule {
             let mut is_due = walks;
             loop {
                 let started = Instant::now();
-                let scope = Scope { full: true, delta: false, since: None, asker, ..first.clone() };
+                let scope = RunArguments { full: true, delta: false, since: None, asker, ..first.clone() };
                 if is_due && self.tolerantly(runner, global, &scope, stop).await?.limit.is_some() {
                     // A limit ended the walk early: it is due again, for the assets that it did not reach, and lists those before them
                     // anew.
@@ -196,7 +196,7 @@ impl Schedule {
             Ok::<_, Failure>(())
         };
         let changes = async {
-            let scope = Scope { full: false, ..first.clone() };
+            let scope = RunArguments { full: false, ..first.clone() };
             loop {
                 let started = Instant::now();
                 // A walk that a limit ended does not count, and it may be long until the next is due.
@@ -225,7 +225,7 @@ impl Schedule {
         &self,
         runner: &impl Runner,
         global: &GlobalOptions,
-        scope: &Scope,
+        scope: &RunArguments,
         stop: &CancellationToken,
     ) -> Result<Left, Failure> {
         let begun = Instant::now();
@@ -277,7 +277,7 @@ async fn first_run(state_directory: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// An option is for one run: repeated, a number of assets would be requested again each time.
-pub fn scope_of_runs(given: &Scope, one_run: &str) -> Result<Scope, Failure> {
+pub fn scope_of_runs(given: &RunArguments, one_run: &str) -> Result<RunArguments, Failure> {
     let options = [
         ("--dry-run", given.dry_run),
         ("--retry-failed", given.retry_failed.is_some()),
@@ -285,7 +285,7 @@ pub fn scope_of_runs(given: &Scope, one_run: &str) -> Result<Scope, Failure> {
     ];
     match options.into_iter().find(|(_, is_given)| *is_given) {
         Some((option, _)) => Err(Failure::Usage(format!("{option} is for one run; {one_run}"))),
-        None => Ok(Scope { hold: Hold::Always, ..given.clone() }),
+        None => Ok(RunArguments { hold: Hold::Always, ..given.clone() }),
     }
 }
 

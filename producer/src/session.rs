@@ -13,7 +13,7 @@ use telemetry::RunResult;
 use tokio_util::sync::CancellationToken;
 
 use crate::allowance::Limit;
-use crate::arguments::Scope;
+use crate::arguments::RunArguments;
 use crate::found::RunCounts;
 use crate::mandate::{self, Purpose, Ready};
 use crate::run::{self, Environment, Report, RunError};
@@ -50,7 +50,7 @@ impl<'a> RunSession<'a> {
     pub async fn begin(
         config: &'a Config,
         environment: &'a Environment,
-        scope: &Scope,
+        scope: &RunArguments,
         stop: &CancellationToken,
     ) -> Result<Self, Failure> {
         let (started, patience) = (Instant::now(), Patience::until(stop.clone()));

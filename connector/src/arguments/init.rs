@@ -11,7 +11,7 @@ pub(crate) struct Init {
     /// The Bynder portal, such as acme.bynder.com
     #[arg(long)]
     pub(crate) domain: Option<String>,
-    /// Name of the text metaproperty for the hash [default: imatag_hash]
+    /// Name of the text metaproperty for the hash, by default `imatag_hash`
     #[arg(long, value_name = "NAME")]
     pub(crate) hash_metaproperty: Option<String>,
     /// Where Imatag keeps the media; starts with your homedir

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use common::asset::{Asset, AssetDetail, AssetType, FileVersion};
+use common::bounded::MOST_COUNT;
 
 /// A number, possibly as a string, or absent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -138,6 +139,11 @@ struct Item {
     date_created: Value,
 }
 
+/// A version's number, if a job can hold it.
+fn version(number: Number<u32>) -> Option<u32> {
+    number.0.filter(|number| u64::from(*number) <= MOST_COUNT)
+}
+
 /// A time in whole seconds, as the portal states it and the ledger keeps it.
 fn whole_seconds(value: Value) -> Option<Timestamp> {
     let at: Timestamp = serde_json::from_value(value).ok()?;
@@ -152,7 +158,7 @@ impl Row {
         let versions: Option<Vec<_>> = originals
             .map(|item| {
                 Some(FileVersion {
-                    number: item.version.0?,
+                    number: version(item.version)?,
                     active: item.active,
                     bytes: item.size.0,
                     file_name: item.file_name,
@@ -175,7 +181,7 @@ impl Row {
             kind: self.kind.unwrap_or(AssetType::Other),
             extensions: self.extension.0,
             bytes: self.file_size.0.unwrap_or_default(),
-            active_version: self.active_version.0,
+            active_version: version(self.active_version),
             created: self.date_created,
             modified: self.date_modified,
             archived: self.archive.0,

@@ -222,8 +222,13 @@ fn addresses_that_would_give_the_secret_away_are_refused_without_being_shown() {
             to: vec!["library@example.com".to_owned()],
         })
     };
-    assert!(mail("mail.example.com", Encryption::None).unwrap_err().contains("on this machine"));
-    for here in ["localhost", "127.0.0.1"] {
+    for elsewhere in
+        ["mail.example.com", "localhost#.example.com", "localhost?example.com", "127.0.0.1/example.com"]
+    {
+        let error = mail(elsewhere, Encryption::None).unwrap_err();
+        assert!(error.contains("on this machine"), "{elsewhere}: {error}");
+    }
+    for here in ["localhost", "127.0.0.1", "::1"] {
         mail(here, Encryption::None).unwrap();
     }
     mail("mail.example.com", Encryption::StartTls).unwrap();

@@ -18,10 +18,14 @@ use crate::filter::FailedQuery;
 use crate::problem::Problem;
 use crate::read::{answer, parameters};
 
+/// A key that is not known is refused: a mistyped filter would be none, and the act would concern all failed jobs.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wish {
-    #[serde(flatten)]
-    query: FailedQuery,
+    class: Option<String>,
+    name: Option<String>,
+    asset: Option<String>,
+    job: Option<String>,
     /// Left out, the jobs are only counted.
     #[serde(default, deserialize_with = "optional::<MOST_BYTES, _, _>")]
     until: Option<u64>,
@@ -49,12 +53,13 @@ async fn change(
     Holder(by): Holder,
     wish: Result<Json<Wish>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let wish = body(wish)?;
-    if let Some(until) = wish.until {
-        let begun = state.begin(change, by, &wish.query, until).await?;
+    let Wish { class, name, asset, job, until } = body(wish)?;
+    let query = FailedQuery { class, name, asset, job };
+    if let Some(until) = until {
+        let begun = state.begin(change, by, &query, until).await?;
         return Ok((StatusCode::ACCEPTED, Json(json!(begun))));
     }
-    let filter = wish.query.filter()?;
+    let filter = query.filter()?;
     let counted = state.live()?.ledger.count_failed(&filter).await?;
     Ok((StatusCode::OK, Json(json!({"matching": counted.matching, "until": counted.until}))))
 }
@@ -93,7 +98,7 @@ fn body<T>(sent: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     understood.map_err(|wrong| {
         // Not what the library says of it, which quotes the body.
         Problem::bad_query(match wrong {
-            JsonRejection::JsonDataError(_) => "The body has a field of another form.",
+            JsonRejection::JsonDataError(_) => "The body has a field that is unknown or of another form.",
             JsonRejection::JsonSyntaxError(_) => "The body is not valid JSON.",
             JsonRejection::MissingJsonContentType(_) => "The body has to be application/json.",
             _ => "The body cannot be read, or is too long.",

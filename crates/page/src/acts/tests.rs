@@ -239,6 +239,8 @@ async fn without_session_form_or_method_nothing_is_done() {
 async fn a_program_counts_and_then_acts() {
     let bench = Bench::new().await;
     bench.fail(FailureClass::Permission, &["A1", "A2"]).await;
+    let mistyped = bench.call("/api/v1/failed/retry", &json!({"nam": "a2", "until": 99})).await;
+    assert_eq!(mistyped.status, StatusCode::BAD_REQUEST, "{}", mistyped.text);
     let counted: Value =
         serde_json::from_str(&bench.call("/api/v1/failed/retry", &json!({"name": "a2"})).await.text).unwrap();
     assert_eq!(counted["matching"], 1);
