@@ -259,7 +259,7 @@ fn proxies_and_certificates_are_passed_on_to_whatever_goes_out_and_stay_unset_wh
     for name in ["producer", "worker", "cli"] {
         assert!(service(&text, name).contains("<<: [*broker, *network, *traces]"), "{name}");
     }
-    let page = document("docs/configuration.md");
+    let page = document("docs/network.md");
     let (_, page) = page.split_once("## Proxies and certificates").unwrap();
     for name in NETWORK {
         assert!(page.contains(&format!("`{name}`")), "{name}");

@@ -39,6 +39,7 @@ mod guards;
 mod harness;
 mod hostile;
 mod imatag_limits;
+mod kubernetes;
 mod large;
 mod late_answers;
 mod leases;

@@ -142,7 +142,7 @@ fn documents_are_in_plain_words() {
     let mut pages: Vec<_> =
         ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name)).into();
     for folder in ["docs", "deploy"] {
-        pages.extend(files(&root().join(folder), &["md", "json", "yml"]));
+        pages.extend(files(&root().join(folder), &["md", "json", "yml", "yaml"]));
     }
     let mut refused = Vec::new();
     for page in pages {
