@@ -102,6 +102,8 @@ async fn a_person_finds_the_failed_jobs_retries_a_class_and_sees_it_end_protecte
     assert!(said.contains("<script>alert(0)</script>.jpg") && said.contains("locked.jpg"), "{said}");
     assert!(!said.contains("Retry"), "before the sign-in: {said}");
     browser.assert_accessible().await;
+    let pictures = browser.pictures().await;
+    assert!(pictures.len() == 4 && pictures.iter().all(|width| *width > 0), "{pictures:?}");
 
     browser.open("/login?next=/failed").await;
     browser.assert_accessible().await;
@@ -135,6 +137,8 @@ async fn a_person_finds_the_failed_jobs_retries_a_class_and_sees_it_end_protecte
     // An asset's whole history, one job dropped, a pause, and the way out.
     browser.until(&format!("/assets/{}", scene.refused[0]), |said| said.contains("alert(0)")).await;
     browser.assert_accessible().await;
+    assert_eq!(browser.pictures().await.iter().filter(|width| **width > 0).count(), 1);
+    assert_eq!(bench.sandbox.stats().requests["s3.thumbnail"], REFUSED + 1, "pages show pictures again");
     browser.open("/runs").await;
     browser.assert_accessible().await;
     browser.open("/failed/drop").await;

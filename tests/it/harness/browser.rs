@@ -178,6 +178,17 @@ impl Browser {
         panic!("the key Tab does not lead to {text}: {passed:?}");
     }
 
+    /// The widths of the pictures of the page that is open, once each is loaded or is known to have failed.
+    pub(crate) async fn pictures(&self) -> Vec<u64> {
+        self.scripts(true).await;
+        let widths = "const done = arguments[arguments.length - 1], all = [...document.images];
+            const loaded = all.map(image => { image.loading = 'eager'; return image.decode().catch(() => {}); });
+            Promise.all(loaded).then(() => done(all.map(image => image.naturalWidth)));";
+        let found = self.client.execute_async(widths, Vec::new()).await.unwrap();
+        self.scripts(false).await;
+        found.as_array().unwrap().iter().map(|width| width.as_u64().unwrap()).collect()
+    }
+
     /// Fails if the page that is open, wide or narrow, light or dark, has a fault of accessibility that axe can see, or is wider than
     /// its window.
     pub(crate) async fn assert_accessible(&self) {
