@@ -22,9 +22,9 @@ use allowance::Allowance;
 use known::{Known, Thumbnail};
 
 /// How long a request for a thumbnail takes at most.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long one step of it takes at most.
-const STEP: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How long one step of it takes at most: a call in a fleet waits a second or two for a token.
+const STEP: Duration = Duration::from_secs(4);
 /// Pictures that are downloaded at once.
 const DOWNLOADS: usize = 4;
 
