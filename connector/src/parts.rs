@@ -51,6 +51,7 @@ impl Parts {
             jobs: Arc::new(self.queue.clone()),
             pause: Arc::new(Records::new(&config.producer.state_dir)),
             budget: self.budget.clone(),
+            pictures: Arc::new(self.producer.bynder.clone()),
         }
     }
 

@@ -114,6 +114,7 @@ impl Fleet {
             jobs: Arc::clone(&self.environment.queue),
             pause: Arc::new(self.group.clone()),
             budget: self.budget.clone(),
+            pictures: Arc::new(self.environment.bynder.clone()),
         }
     }
 

@@ -26,7 +26,9 @@ pub(crate) async fn handle(shared: &SandboxState, call: Call) -> Response {
         ("GET", ["healthz"]) => answer(200, &json!({"status": "ok"})),
         ("GET", ["sandbox", "stats"]) => answer(200, &json!(stats(&shared.world()))),
         ("GET", ["sandbox", "audit"]) => answer(200, &json!(audit::audit(&mut shared.world()))),
-        ("GET", ["sandbox", "thumbnail", id, version]) => page::thumbnail(shared, id, version).await,
+        ("GET", ["sandbox", "thumbnail", id, version]) => {
+            page::thumbnail(shared, id, version.parse().unwrap_or_default()).await
+        }
         ("POST", ["sandbox", "faults"]) => match read::<Faults>(call).await {
             Ok(faults) => {
                 shared.world().saboteur = Saboteur::new(faults);

@@ -21,8 +21,7 @@ pub(crate) fn page() -> Response {
 }
 
 /// A thumbnail of one version.
-pub(crate) async fn thumbnail(shared: &SandboxState, id: &str, version: &str) -> Response {
-    let number: u32 = version.parse().unwrap_or_default();
+pub(crate) async fn thumbnail(shared: &SandboxState, id: &str, number: u32) -> Response {
     let file = shared.world().assets.get(id).and_then(|asset| {
         let version = asset.versions.iter().find(|version| version.number == number)?;
         version.file.clone().filter(|file| file.bytes <= LARGEST)

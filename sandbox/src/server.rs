@@ -78,7 +78,9 @@ async fn carry_out(shared: SandboxState, endpoint: Endpoint, call: Call, delay: 
     let work = tasks::brief(async move {
         tokio::time::sleep(delay).await;
         match endpoint {
-            Endpoint::StoragePart | Endpoint::StorageFile => storage::handle(&shared, endpoint, call).await,
+            Endpoint::StoragePart | Endpoint::StorageFile | Endpoint::StorageThumbnail => {
+                storage::handle(&shared, endpoint, call).await
+            }
             Endpoint::Submit
             | Endpoint::MediumStatus
             | Endpoint::MediumResult

@@ -11,6 +11,7 @@ use tokio_util::io::StreamReader;
 use crate::audit::judge_part;
 use crate::call::{Call, file};
 use crate::endpoint::Endpoint;
+use crate::page;
 use crate::violation::ViolationKind;
 use crate::world::SandboxState;
 
@@ -41,6 +42,11 @@ pub(crate) async fn handle(shared: &SandboxState, endpoint: Endpoint, call: Call
     }
     if endpoint == Endpoint::StoragePart {
         return part(shared, call).await;
+    }
+    if endpoint == Endpoint::StorageThumbnail {
+        let id = call.path.get(2).map_or("", String::as_str);
+        let active = shared.world().asset(id).map(|asset| asset.active);
+        return page::thumbnail(shared, id, active.unwrap_or_default()).await;
     }
     let secret = call.path.get(2).cloned().unwrap_or_default();
     let found = shared.world().links.get(&secret).cloned();

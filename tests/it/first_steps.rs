@@ -42,7 +42,7 @@ async fn the_configuration_that_init_writes_is_all_that_a_first_run_needs() {
     assert!(String::from_utf8_lossy(&written.stderr).contains("connector doctor"), "{written:?}");
     let again = init(&bench, &flags).await;
     assert_eq!(again.status.code(), Some(2), "{again:?}");
-    assert!(String::from_utf8_lossy(&again.stderr).contains("stays as it is"), "{again:?}");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("exists already"), "{again:?}");
     let text = std::fs::read_to_string(bench.path("connector.toml")).unwrap();
     assert!(text.contains("{ env = \"BYNDER_TOKEN\" }") && !text.contains(&announcement.token), "{text}");
 

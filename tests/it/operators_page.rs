@@ -102,6 +102,11 @@ async fn a_person_finds_the_failed_jobs_retries_a_class_and_sees_it_end_protecte
     assert!(said.contains("<script>alert(0)</script>.jpg") && said.contains("locked.jpg"), "{said}");
     assert!(!said.contains("Retry"), "before the sign-in: {said}");
     browser.assert_accessible().await;
+    let pictures = browser.pictures().await;
+    assert!(
+        pictures.len() == 4 && pictures.iter().all(|(loaded, shown)| *loaded > 0 && *shown > 0),
+        "{pictures:?}"
+    );
 
     browser.open("/login?next=/failed").await;
     browser.assert_accessible().await;
@@ -135,6 +140,9 @@ async fn a_person_finds_the_failed_jobs_retries_a_class_and_sees_it_end_protecte
     // An asset's whole history, one job dropped, a pause, and the way out.
     browser.until(&format!("/assets/{}", scene.refused[0]), |said| said.contains("alert(0)")).await;
     browser.assert_accessible().await;
+    let pictures = browser.pictures().await;
+    assert!(matches!(*pictures, [(loaded, _)] if loaded > 0), "{pictures:?}");
+    assert_eq!(bench.sandbox.stats().requests["s3.thumbnail"], REFUSED + 1, "pages show pictures again");
     browser.open("/runs").await;
     browser.assert_accessible().await;
     browser.open("/failed/drop").await;
@@ -253,6 +261,10 @@ async fn pictures_of_the_page_are_small_enough_for_the_readme() {
     for (name, path, look) in pictures {
         browser.look(look).await;
         browser.open(path).await;
+        // The library has files that are no pictures.
+        for (loaded, shown) in browser.pictures().await {
+            assert_eq!(loaded > 0, shown > 0, "{name}: a browser's sign for a picture that is missing");
+        }
         let taken = browser.client.screenshot().await.unwrap();
         assert!((5_000..300_000).contains(&taken.len()), "{name}: {} bytes", taken.len());
         if let Some(folder) = &kept {

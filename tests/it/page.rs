@@ -222,5 +222,8 @@ async fn a_fleet_shows_its_queues_and_its_budget_and_waits_for_its_broker() {
     browser.until_shown("/failed", "&#60;script&#62;").await;
     browser.until_shown("/", "<a href=\"/failed?class=refused\">Refused</a>").await;
     assert_eq!(browser.json("/api/v1/failed").await["jobs"][0]["asset_id"], id.as_str());
+    // The call for it takes a token of the fleet.
+    let (status, headers, _) = browser.answer(&format!("/thumbnails/{id}")).await.unwrap();
+    assert!(status == 200 && headers.contains("image/jpeg"), "{status} {headers}");
     stop(producer).await;
 }

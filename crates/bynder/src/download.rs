@@ -19,6 +19,8 @@ use common::asset::AssetId;
 use common::hash::ContentHash;
 use http_client::{Link, Operation, Redactor, Rest, Sent};
 
+const KIND: Operation = Operation::FetchOriginal;
+
 /// Longer than any file: a body that exceeds it would never end.
 const LONGEST_FILE: u64 = 1 << 40;
 
@@ -60,7 +62,7 @@ impl Bynder {
         let mut expired = false;
         loop {
             let link = self.download_link(&operation, id, version).await?;
-            match self.fetch(&operation, link.clone(), None).await {
+            match self.fetch(KIND, &operation, link.clone(), None).await {
                 Ok((response, _))
                     if http_client::is_web_page(&response) && !is_as_long(&response, length) =>
                 {
@@ -102,8 +104,9 @@ impl Bynder {
     }
 
     /// Storage's response, and the links that led to it.
-    async fn fetch(
+    pub(super) async fn fetch(
         &self,
+        kind: Operation,
         operation: &str,
         link: Link,
         rest: Option<&Rest>,
@@ -119,7 +122,7 @@ impl Bynder {
                 Some(rest) => rest.ask(request),
                 None => request,
             };
-            let answer = transport.send_for_file(Operation::FetchOriginal, request).await;
+            let answer = transport.send_for_file(kind, request).await;
             let response = answer.map_err(|error| unavailable(operation, error))?;
             match response.status() {
                 StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Break(response)),
@@ -146,17 +149,17 @@ impl Bynder {
             async move {
                 let operation = description(&id, version);
                 let mut link = link.lock().await;
-                match bynder.fetch(&operation, link.clone(), Some(&rest)).await {
+                match bynder.fetch(KIND, &operation, link.clone(), Some(&rest)).await {
                     Err(BynderError::Forbidden { .. }) => {
                         *link = bynder.download_link(&operation, &id, version).await.ok()?;
-                        bynder.fetch(&operation, link.clone(), Some(&rest)).await.ok()
+                        bynder.fetch(KIND, &operation, link.clone(), Some(&rest)).await.ok()
                     }
                     answer => answer.ok(),
                 }
                 .map(|(response, _)| response)
             }
         };
-        let body = self.inner.transport.resuming_body(Operation::FetchOriginal, response, again);
+        let body = self.inner.transport.resuming_body(KIND, response, again);
         Download { bytes, file_name, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
     }
 

@@ -39,6 +39,7 @@ mod poll;
 mod reserved;
 mod save;
 mod template;
+mod thumbnail;
 mod upload;
 
 #[cfg(test)]
@@ -64,6 +65,7 @@ pub use metaproperty::{Metaproperty, PropertyOption};
 pub use poll::ImportState;
 pub use save::Saved;
 pub use template::{Restriction, Template, Words};
+pub use thumbnail::Picture;
 pub use upload::part_count;
 
 use batching::Batcher;

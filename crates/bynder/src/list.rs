@@ -144,7 +144,7 @@ impl Bynder {
 }
 
 impl ListQuery {
-    fn parameters(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn parameters(&self) -> Vec<(&'static str, String)> {
         let mut parameters = Vec::new();
         let mut add = |name, value: String| {
             if !value.is_empty() {

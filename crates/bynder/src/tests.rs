@@ -23,7 +23,7 @@ type Pages = (VecDeque<Response<Body>>, Vec<Seen>);
 
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
-    line: String,
+    pub(super) line: String,
     pub(super) authorization: Option<String>,
     body: String,
 }

@@ -55,6 +55,8 @@ pub enum Operation {
     SaveAdditional,
     /// The download of a version's file from storage.
     FetchOriginal,
+    /// The download of an asset's thumbnail from storage.
+    FetchThumbnail,
     /// The upload of a part to storage.
     SendPart,
     /// A token for an OAuth2 application of Imatag.
@@ -87,7 +89,7 @@ impl Operation {
             | Self::UploadPart
             | Self::UploadFinish
             | Self::Imports => (Peer::Bynder, false),
-            Self::FetchOriginal | Self::SendPart => (Peer::Storage, false),
+            Self::FetchOriginal | Self::FetchThumbnail | Self::SendPart => (Peer::Storage, false),
             Self::ImatagSignIn | Self::Find | Self::Status | Self::FetchResult => (Peer::Imatag, false),
         }
     }

@@ -13,10 +13,12 @@ mod headers;
 mod link;
 mod login;
 mod pause;
+mod picture;
 pub mod problem;
 mod read;
 mod state;
 mod text;
+mod thumbnails;
 pub mod words;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ use telemetry::{Connections, Readiness, serve_router};
 use tokio_util::sync::CancellationToken;
 
 pub use pause::PauseSwitch;
+pub use picture::Pictures;
 pub use state::{Attached, Live, PageState, Record};
 
 use access::Access;

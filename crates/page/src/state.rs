@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::link::Portal;
 use crate::pause::PauseSwitch;
+use crate::picture::Pictures;
 
 /// The running connector, which can be acted on.
 #[derive(Clone)]
@@ -25,6 +26,7 @@ pub struct Live {
     pub jobs: Arc<dyn JobPublisher>,
     pub pause: Arc<dyn PauseSwitch>,
     pub budget: Budget,
+    pub pictures: Arc<dyn Pictures>,
 }
 
 /// The record, to read.

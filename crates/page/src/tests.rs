@@ -13,14 +13,15 @@ use super::*;
 const HOSTILE: &str = "<script>alert(1)</script>\u{202e}gpj.\u{7}=1+1";
 
 /// A page on a listener, and the folder of its record.
-struct Bench {
+pub(crate) struct Bench {
+    pub(crate) state: PageState,
     address: SocketAddr,
     folder: tempfile::TempDir,
     _stop: DropGuard,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "bynder = {{ domain = 'acme.bynder.com', hash_metaproperty = 'h', api_token = 't' }}\n\
@@ -36,23 +37,28 @@ impl Bench {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let serving =
             serve_router("page.listen", anywhere, router(&state, &access), Connections::Single, stop.clone());
-        Self { address: serving.await.unwrap(), folder, _stop: stop.drop_guard() }
+        Self { state, address: serving.await.unwrap(), folder, _stop: stop.drop_guard() }
     }
 
-    async fn send(&self, method: reqwest::Method, path: &str) -> reqwest::Response {
+    pub(crate) async fn send(&self, method: reqwest::Method, path: &str) -> reqwest::Response {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         client.request(method, format!("http://{}{path}", self.address)).send().await.unwrap()
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub(crate) async fn get(&self, path: &str) -> String {
         let answer = self.send(reqwest::Method::GET, path).await;
         assert_eq!(answer.status(), 200, "{path}");
         answer.text().await.unwrap()
     }
 
+    /// The record, to write.
+    pub(crate) fn open(&self) -> State {
+        State::open(&self.folder.path().join("state")).unwrap()
+    }
+
     /// Records failed jobs of a run.
-    async fn fail(&self, assets: std::ops::Range<u32>) {
-        let state = State::open(&self.folder.path().join("state")).unwrap();
+    pub(crate) async fn fail(&self, assets: std::ops::Range<u32>) {
+        let state = self.open();
         let run = RunId("run-1".to_owned());
         let at = "2026-11-28T12:00:00Z".parse().unwrap();
         let ledger = ledger::Ledger::new(state.clone());

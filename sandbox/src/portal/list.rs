@@ -28,6 +28,7 @@ pub(super) fn list(shared: &SandboxState, call: &Call) -> Response {
     let mut page: Vec<Value> = old.chain(rows).take(limit).collect();
     for row in &mut page {
         super::media::hide_file_names(shared, row);
+        super::media::add_thumbnails(call, row);
     }
     for fields in page.iter_mut().filter_map(Value::as_object_mut) {
         // Indexed but not shown.

@@ -32,6 +32,18 @@ pub(super) fn hide_file_names(shared: &SandboxState, row: &mut Value) {
     }
 }
 
+/// Adds the addresses of the thumbnails that the portal makes of a picture.
+pub(super) fn add_thumbnails(call: &Call, row: &mut Value) {
+    let host = call.header("host").unwrap_or_default();
+    if row["type"] == "image" {
+        for name in ["mini", "thul", "webimage"] {
+            let place =
+                format!("http://{host}/storage/thumbnail/{}/{name}", row["id"].as_str().unwrap_or_default());
+            row["thumbnails"][name] = json!(place);
+        }
+    }
+}
+
 /// Maximum length of a text metaproperty, in characters.
 const LONGEST_TEXT: usize = 2500;
 
@@ -50,6 +62,7 @@ pub(super) fn get(shared: &SandboxState, call: &Call) -> Response {
         flag_versions(fields, shared.options.version_flags);
     }
     hide_file_names(shared, &mut row);
+    add_thumbnails(call, &mut row);
     answer(200, &row)
 }
 

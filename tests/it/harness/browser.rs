@@ -178,6 +178,17 @@ impl Browser {
         panic!("the key Tab does not lead to {text}: {passed:?}");
     }
 
+    /// The pictures of the page that is open: the width of each as it was loaded, 0 if it was not, and as it is shown.
+    pub(crate) async fn pictures(&self) -> Vec<(u64, u64)> {
+        self.scripts(true).await;
+        let widths = "const done = arguments[arguments.length - 1], all = [...document.images];
+            const loaded = all.map(image => { image.loading = 'eager'; return image.decode().catch(() => {}); });
+            Promise.all(loaded).then(() => done(all.map(image => [image.naturalWidth, image.offsetWidth])));";
+        let found = self.client.execute_async(widths, Vec::new()).await.unwrap();
+        self.scripts(false).await;
+        serde_json::from_value(found).unwrap()
+    }
+
     /// Fails if the page that is open, wide or narrow, light or dark, has a fault of accessibility that axe can see, or is wider than
     /// its window.
     pub(crate) async fn assert_accessible(&self) {

@@ -89,6 +89,7 @@ impl Bench {
             jobs: Arc::new(queue.clone()),
             pause: Arc::new(Records::new(&config.producer.state_dir)),
             budget: Budget::alone(1000.try_into().unwrap(), None),
+            pictures: Arc::new(crate::thumbnails::tests::Portal::default()),
         });
         let access = Access::new(&config.page).unwrap();
         let routes =

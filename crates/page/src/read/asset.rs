@@ -26,6 +26,7 @@ struct AssetPage {
     id: String,
     name: String,
     bynder_url: Option<String>,
+    has_thumbnail: bool,
     /// Newest first.
     entries: Vec<Entry>,
     is_cut: bool,
@@ -141,6 +142,7 @@ pub(super) async fn show(
         id: asset.to_string(),
         name: shown(name),
         bynder_url: reading.state.portal().asset(&asset),
+        has_thumbnail: reading.shows_thumbnails([&asset]),
         entries: history.lines.iter().rev().map(|line| Entry::of(line, now)).collect(),
         is_cut: history.is_cut,
         acts: history.acts.iter().map(|act| Done::of(act, now)).collect(),

@@ -33,6 +33,7 @@ struct FailedTable {
     /// Jobs that match.
     count: u64,
     rows: Vec<Row>,
+    has_thumbnails: bool,
     previous: Option<String>,
     next: Option<String>,
     csv: String,
@@ -110,6 +111,7 @@ pub(super) async fn show(
         is_chosen: filter.class == Some(class),
     };
     let is_shown = |class: &FailureClass| count_of(*class) > 0 || filter.class == Some(*class);
+    let has_thumbnails = reading.shows_thumbnails(page.events.iter().map(|event| &event.asset_id));
     let events = page.events.into_iter();
     html(&FailedTable {
         frame: reading.frame(viewer, "failed"),
@@ -118,6 +120,7 @@ pub(super) async fn show(
         is_filtered: filter != FailedFilter::default(),
         count: filter.class.map_or_else(|| counts.values().sum(), count_of),
         rows: events.map(|event| Row::of(FailedRow::of(&reading.state, event), now)).collect(),
+        has_thumbnails,
         previous: page.before.map(|place| query.link("/failed", &[("before", &place.to_string())])),
         next: page.after.map(|place| query.link("/failed", &[("after", &place.to_string())])),
         csv: query.link("/failed.csv", &[]),

@@ -11,6 +11,7 @@ mod reading;
 mod rows;
 mod runs;
 mod snapshot;
+mod thumbnail;
 
 use axum::Router;
 use axum::routing::get;
@@ -28,6 +29,7 @@ pub(crate) fn routes(state: &PageState) -> Router {
         .route("/failed.csv", get(csv::download))
         .route("/assets", get(asset::find))
         .route("/assets/{id}", get(asset::show))
+        .route("/thumbnails/{id}", get(thumbnail::show))
         .route("/runs", get(runs::show))
         .route("/page.css", get(files::style))
         .route("/icon.svg", get(files::icon))

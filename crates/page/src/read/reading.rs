@@ -7,22 +7,25 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use axum::response::Html;
+use common::asset::AssetId;
 use ledger::Ledger;
 
 use crate::frame::{Frame, Viewer};
 use crate::problem::Problem;
 use crate::read::snapshot::{Snapshot, Snapshots};
 use crate::state::PageState;
+use crate::thumbnails::Thumbnails;
 
 #[derive(Clone)]
 pub(super) struct Reading {
     pub(super) state: PageState,
     snapshots: Arc<Snapshots>,
+    pub(super) thumbnails: Arc<Thumbnails>,
 }
 
 impl Reading {
     pub(super) fn new(state: &PageState) -> Self {
-        Self { state: state.clone(), snapshots: Arc::default() }
+        Self { state: state.clone(), snapshots: Arc::default(), thumbnails: Arc::default() }
     }
 
     pub(super) fn frame(&self, viewer: Viewer, section: &'static str) -> Frame {
@@ -32,6 +35,12 @@ impl Reading {
     /// The ledger, to read; `None` before the first run.
     pub(super) async fn ledger(&self) -> Result<Option<Ledger>, Problem> {
         Ok(self.state.record().await?.map(|record| record.ledger))
+    }
+
+    /// Notes the assets of a page. Returns whether it can show thumbnails, which the running connector has.
+    pub(super) fn shows_thumbnails<'a>(&self, assets: impl IntoIterator<Item = &'a AssetId>) -> bool {
+        self.thumbnails.show(assets);
+        self.state.live().is_some()
     }
 
     /// The state of the work, a few seconds old.
