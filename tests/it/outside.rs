@@ -40,11 +40,11 @@ const REDELIVERED: &str = "rabbitmq_global_messages_redelivered_total";
 const GAUGES: [(&str, i64); 2] =
     [("rabbitmq_queue_messages_ready", 10_000), ("rabbitmq_queue_messages_unacked", 100)];
 
-/// The most for each asset: its messages and those of its waits, and a token for each portal call.
+/// The most for each asset: its messages and those of its waits, and its share of the tokens. 9.0, 7.9 and 6.1 were counted.
 const OPERATIONS: [(&str, f64); 3] = [
-    ("rabbitmq_global_messages_received_total", 30.0),
-    ("rabbitmq_global_messages_delivered_total", 30.0),
-    ("rabbitmq_global_messages_acknowledged_total", 30.0),
+    ("rabbitmq_global_messages_received_total", 12.0),
+    ("rabbitmq_global_messages_delivered_total", 11.0),
+    ("rabbitmq_global_messages_acknowledged_total", 9.0),
 ];
 
 const PROCESSES: usize = 3;
@@ -140,7 +140,6 @@ async fn no_queue_channel_or_connection_is_made_for_an_asset_and_none_is_named_a
     let more = |name: &str| worked.total(name) - warm.total(name);
     for (name, most) in OPERATIONS {
         let each = more(name) as f64 / f64::from(ASSETS);
-        println!("{name}: {each:.1} an asset");
         assert!(each <= most, "{name}: {each:.1} an asset");
     }
     let created = more("rabbitmq_queues_created_total");
