@@ -81,6 +81,10 @@ fn unusable(file: &Path, reason: impl std::fmt::Display) -> RestoreError {
 /// Writes what the backup holds into the folder.
 fn unpack(from: &Path, folder: &Path) -> Result<Option<Manifest>, RestoreError> {
     let wrong = |error: io::Error| unusable(from, error);
+    // A pipe would keep the state locked until somebody writes into it.
+    if !fs::metadata(from).map_err(wrong)?.is_file() {
+        return Err(unusable(from, "it is not a file"));
+    }
     let mut file = File::open(from).map_err(wrong)?;
     let mut begin = Vec::new();
     (&mut file).take(SQLITE.len() as u64).read_to_end(&mut begin).map_err(wrong)?;

@@ -227,6 +227,8 @@ async fn what_is_damaged_incomplete_foreign_or_no_backup_is_refused_and_changes_
     flipped[last] ^= 1;
     fs::write(place.file("check sum"), flipped).unwrap();
     assert_refused(&place, "check sum", "cannot be restored").await;
+    assert!(std::process::Command::new("mkfifo").arg(place.file("pipe")).status().unwrap().success());
+    assert_refused(&place, "pipe", "it is not a file").await;
     fs::write(place.file("text"), "no backup").unwrap();
     assert_refused(&place, "text", "cannot be restored").await;
     let manifest =
