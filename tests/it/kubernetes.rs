@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::documents::document;
-use crate::harness::manifests::{WAYS, component, list, pods, rendered, root, selects, settings};
 use crate::harness::{Bench, PROGRAM, Ran, is_protected, picture, quick};
+use crate::manifests::{WAYS, component, list, pods, rendered, root, selects, settings};
 
 const RULES: [&str; 6] = ["broker", "exposure", "fleet", "jobs", "machine", "services"];
 

@@ -47,6 +47,7 @@ mod library;
 mod limits;
 mod logging;
 mod lost;
+mod manifests;
 mod metrics;
 mod migrating;
 mod modes;

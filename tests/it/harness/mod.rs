@@ -7,7 +7,6 @@ pub(crate) mod capture;
 pub(crate) mod collector;
 pub(crate) mod dashboards;
 pub(crate) mod fleet;
-pub(crate) mod manifests;
 pub(crate) mod npm;
 pub(crate) mod openapi;
 pub(crate) mod page;
