@@ -76,7 +76,7 @@ async fn assets_that_are_named_are_gone_over_whenever_they_changed_and_those_tha
     let (file, empty) = (bench.path("ids.txt"), bench.path("empty.txt"));
     let named = bench.run(&["sync", "--ids-from", file.to_str().unwrap(), "--quiet"]).await;
     named.assert_code(0);
-    assert!(named.talk.contains(unknown) && named.talk.contains("did not come"), "{named:#?}");
+    assert!(named.talk.contains(unknown) && named.talk.contains("were not found"), "{named:#?}");
     assert_eq!(protected(&bench), 1);
     std::fs::write(&empty, "# nobody\n").unwrap();
     let nobody = bench.run(&["sync", "--full", "--ids-from", empty.to_str().unwrap()]).await;
