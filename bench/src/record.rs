@@ -24,7 +24,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// A history of so many passes that ended two days ago.
+    /// A history of this many passes, the last of which ended two days ago.
     pub(crate) fn new(assets: u64, passes: i64) -> Self {
         let begin = Timestamp::now() - SignedDuration::from_hours(24 * (passes * PASS + 2));
         Self { assets, begin }

@@ -111,7 +111,7 @@ fn every_pod_is_closed_as_its_container_of_the_composition_is() {
             };
             let limits = format!("limits: {{ cpus: \"{}\", memory: {}, ", limit("cpu"), limit("memory"));
             assert!(service.contains(&limits), "{name}: {limits}");
-            // Whoever does jobs has the composition's time to end them.
+            // A pod that does jobs has the composition's time to end them.
             let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
             if let Some((_, rest)) = service.split_once("stop_grace_period: ") {
                 assert!(rest.starts_with(&format!("{grace}s\n")), "{name}");

@@ -38,7 +38,7 @@ pub struct Picture {
 #[derive(Deserialize)]
 struct Row {
     id: AssetId,
-    /// An empty array if there are none.
+    /// Bynder sends an empty array for an asset without thumbnails.
     #[serde(default)]
     thumbnails: Value,
 }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{Ledger, last_of_asset};
+use super::Ledger;
 use crate::state::DatabaseError;
-use crate::state::record::{self, Form, Packed};
+use crate::state::record::{self, Form, Packed, outcome};
 use common::asset::AssetId;
 use common::job::Lane;
 use common::outcome::{Outcome, Placed};
@@ -75,11 +75,11 @@ impl Ledger {
 }
 
 fn known(connection: &Connection, asset: &AssetId) -> Result<Known, DatabaseError> {
-    let number = "SELECT asset FROM assets WHERE asset_id = ?1";
+    let sql = "SELECT asset, last_outcome FROM assets WHERE asset_id = ?1";
     let key = [Packed(Form::Asset, asset.as_str())];
-    let number: Option<i64> =
-        connection.prepare_cached(number)?.query_row(key, |row| row.get(0)).optional()?;
-    let Some(number) = number else { return Ok(Known::default()) };
+    let columns = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+    let row = connection.prepare_cached(sql)?.query_row(key, columns).optional()?;
+    let Some((number, sequence)) = row else { return Ok(Known::default()) };
     // The fresh lane's code is the greater of the two.
     let [open, lost] = [
         "SELECT max(lane) FROM published WHERE asset = ?1 AND open = 1 AND confirmed = 1",
@@ -91,7 +91,8 @@ fn known(connection: &Connection, asset: &AssetId) -> Result<Known, DatabaseErro
     });
     let (open, lost) = (open?, lost?);
     let mut known = Known { open, lost, ..Known::default() };
-    if let Some(Ok(event)) = last_of_asset(connection, asset)? {
+    // Negative without an outcome. An unreadable one is ignored: the worker finds out what was done.
+    if let Some(event) = (sequence >= 0).then(|| outcome(connection, sequence).ok()).flatten() {
         match event.outcome {
             Outcome::Failed(_) => known.failed_version = Some(event.base),
             Outcome::Watermarked { version } => {

@@ -81,7 +81,7 @@ fn unusable(file: &Path, reason: impl std::fmt::Display) -> RestoreError {
 /// Writes what the backup holds into the folder.
 fn unpack(from: &Path, folder: &Path) -> Result<Option<Manifest>, RestoreError> {
     let wrong = |error: io::Error| unusable(from, error);
-    // A pipe would keep the state locked until somebody writes into it.
+    // Opening a pipe blocks until another process writes to it, and the state is locked meanwhile.
     if !fs::metadata(from).map_err(wrong)?.is_file() {
         return Err(unusable(from, "it is not a file"));
     }

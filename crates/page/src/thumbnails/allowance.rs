@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// Calls that may follow each other at once: a person leafs through a few pages.
 const MOST: u32 = 5;
-/// Thumbnails take one call of so many, in the long run.
+/// In the long run, thumbnails take at most one in this many calls.
 const ONE_OF: u32 = 50;
 /// The window of the request budget.
 const WINDOW: Duration = Duration::from_mins(5);

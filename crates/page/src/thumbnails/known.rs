@@ -12,7 +12,7 @@ use tokio::time::Instant;
 const MOST_ASSETS: usize = 500;
 /// Bytes of all pictures that are kept.
 const MOST_BYTES: usize = 8 << 20;
-/// How long the portal's answer counts: its addresses expire, and people upload new versions.
+/// How long the portal's answer counts: an address may expire, and people upload new versions.
 const VALID: Duration = Duration::from_mins(5);
 /// How long nothing is tried after a failure.
 const REST: Duration = Duration::from_mins(1);

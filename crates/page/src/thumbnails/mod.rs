@@ -48,7 +48,7 @@ impl Thumbnails {
         self.known().show(assets);
     }
 
-    /// An asset's thumbnail; `None` if a person can do without it: there is none, or it cannot be had now.
+    /// An asset's thumbnail; `None` if the asset has none or it cannot be fetched now, which is not an error.
     pub(crate) async fn of(&self, live: &Live, asset: &AssetId) -> Option<Picture> {
         let finding = async {
             let known = self.known().of(asset, Instant::now());
