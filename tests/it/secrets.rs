@@ -113,7 +113,8 @@ async fn a_fleet_under_faults_leaves_no_secret_in_logs_messages_metrics_or_state
     assert_silent_run("the producer", &last);
     assert_silent("metrics", Scrape::of(port).await.text.as_bytes());
     assert_silent("a failed job or an outcome", &messages(&fleet).await);
-    assert!(collector.spans().len() > 100, "only {} spans", collector.spans().len());
+    // The worker sends its spans every few seconds, and its jobs may take less.
+    until(|| collector.spans().len() > 100).await;
     assert_silent("a trace", &collector.bytes());
     assert_clean(&bench.sandbox.audit());
     for command in [
