@@ -39,7 +39,7 @@ struct Services {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let client = http_client::local_client(Duration::from_mins(1))?;
     let mut services = Services { client, arguments, metaproperty: String::new(), storage: String::new() };
     let all = services.bynder("/v4/metaproperties/").await?;
     let mut all = all.as_object().into_iter().flat_map(|all| all.values());

@@ -113,7 +113,8 @@ impl Lab {
         let announcement = serde_json::from_str(&line)?;
         let number = std::process::id();
         let stamp = jiff::Timestamp::now().as_millisecond();
-        let (prefix, person) = (format!("bench{number}-{stamp}"), reqwest::Client::new());
+        let (prefix, person) =
+            (format!("bench{number}-{stamp}"), http_client::local_client(Duration::from_mins(1))?);
         let lab = Self { sandbox, folder, announcement, broker, prefix, person };
         lab.configure("", "")?;
         Ok(lab)

@@ -25,7 +25,9 @@ mod violation;
 mod world;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -65,6 +67,16 @@ pub struct Announcement {
     /// OAuth2 client of both services.
     pub client_id: String,
     pub client_secret: String,
+}
+
+/// A client for requests to a sandbox on this machine, without proxy and redirects.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub fn client(timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    // Fails if a provider is installed already, which is then used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(timeout).build()
 }
 
 /// Starts a sandbox with a seeded library.

@@ -85,7 +85,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 
 /// Fails unless a sandbox answers at this address within three seconds.
 async fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
+    let client = sandbox::client(Duration::from_secs(3))?;
     client.get(format!("http://{listen}/healthz")).send().await?.error_for_status()?;
     Ok(())
 }

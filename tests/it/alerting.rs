@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use crate::documents::document;
 use crate::harness::broker::free_ports;
 use crate::harness::receivers::{Encryption, MailServer, Webhook};
-use crate::harness::until_async;
+use crate::harness::{client, until_async};
 
 /// A program that `scripts/alertmanager` fetched.
 fn program(name: &str) -> PathBuf {
@@ -80,8 +80,7 @@ impl Alertmanager {
         command.env("SSL_CERT_FILE", trusted);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let child = command.spawn().unwrap();
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        let started = Self { _child: child, _folder: folder, address, client };
+        let started = Self { _child: child, _folder: folder, address, client: client() };
         until_async(async || started.get("/-/ready").await.is_ok()).await;
         started
     }

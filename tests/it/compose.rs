@@ -10,7 +10,7 @@ use common::failure::Failure;
 use crate::documents::document;
 use crate::harness::broker::free_ports;
 use crate::harness::serving::{Serving, stop};
-use crate::harness::{quick, until_async};
+use crate::harness::{client, quick, until_async};
 
 const COMPOSITIONS: [&str; 4] = [
     "docker-compose.yml",
@@ -350,8 +350,7 @@ async fn the_page_that_a_composition_publishes_answers_to_its_token_alone() {
     let listen = variable(&single, "CONNECTOR_PAGE__LISTEN").replace("9092", &port.to_string());
     let running = serving
         .start(&["--full"], &[("CONNECTOR_PAGE__LISTEN", &*listen), ("CONNECTOR_PAGE__TOKENS", &tokens)]);
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    let client = client.build().unwrap();
+    let client = client();
     let status = async |token: &str| {
         let asked = client.get(format!("http://localhost:{port}/api/v1/overview")).bearer_auth(token);
         asked.send().await.map_or(0, |answer| answer.status().as_u16())

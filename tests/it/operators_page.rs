@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use reqwest::Method;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
 };
-use reqwest::{Client, Method, redirect};
 use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{NewAsset, Options};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::harness::broker::free_ports;
 use crate::harness::browser::{Browser, Look};
 use crate::harness::scene::every;
 use crate::harness::serving::{Serving, stop};
-use crate::harness::{assert_clean, is_protected, picture, quick, saved_versions, until_async};
+use crate::harness::{assert_clean, client, is_protected, picture, quick, saved_versions, until_async};
 
 const TOKEN: &str = "the-token-of-ann-in-this-test";
 const REFUSED: u64 = 3;
@@ -71,10 +71,6 @@ impl Scene {
         let said = client().get(self.address("/api/v1/acts")).send().await.unwrap().text().await.unwrap();
         serde_json::from_str::<Value>(&said).unwrap()["acts"].as_array().unwrap().clone()
     }
-}
-
-fn client() -> Client {
-    Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap()
 }
 
 async fn sign_in(browser: &Browser) {

@@ -13,7 +13,7 @@ use crate::harness::openapi::OpenApi;
 use crate::harness::scene::every;
 use crate::harness::scrape::get as raw;
 use crate::harness::serving::{Serving, stop};
-use crate::harness::{assert_clean, picture, quick, until_async};
+use crate::harness::{assert_clean, client, picture, quick, until_async};
 
 const HOSTILE: &str = "<script>alert(1)</script>\u{202e}.jpg";
 
@@ -25,8 +25,7 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn at(port: u16) -> Self {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { client, root: format!("http://127.0.0.1:{port}") }
+        Self { client: client(), root: format!("http://127.0.0.1:{port}") }
     }
 
     /// The status, the headers and the text of an answer.

@@ -11,7 +11,7 @@ use sandbox::{Attached, Edit, NewAsset, NewFile, NewVersion, Sandbox};
 
 use crate::harness::fleet::Fleet;
 use crate::harness::scene::{once, rule, unavailable};
-use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until, until_async};
+use crate::harness::{Bench, Ran, assert_clean, client, is_protected, picture, quick, until, until_async};
 
 /// One thing a person may do.
 fn meddle(sandbox: &Sandbox, ids: &[String], random: &mut StdRng) {
@@ -182,7 +182,7 @@ async fn what_people_hung_on_an_asset_stays_on_it_and_the_first_file_keeps_its_f
     let announcement = bench.sandbox.announcement();
     let get = async |path: String| {
         let url = format!("{}/{path}", announcement.bynder.trim_end_matches('/'));
-        let request = reqwest::Client::new().get(url).bearer_auth(&announcement.token);
+        let request = client().get(url).bearer_auth(&announcement.token);
         request.send().await.unwrap().json::<serde_json::Value>().await.unwrap()
     };
     let asset = get(format!("api/v4/media/{id}/?versions=1")).await;

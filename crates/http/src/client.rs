@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, Client, ClientBuilder};
+use rustls::crypto::ring;
 use url::Url;
 
 use super::TransportError;
@@ -39,7 +40,7 @@ impl Clients {
         let trusted = trusted.map_err(|error| TransportError::from_reqwest(&error))?;
         let (plain, links) = (services.plain(), Links::of(services));
         let builder = || {
-            Client::builder()
+            client_builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .tls_certs_only(trusted.iter().cloned())
                 .connect_timeout(CONNECT_TIMEOUT.min(timeout))
@@ -131,8 +132,15 @@ pub fn service_client(url: &Url, allow_http: bool, timeout: Duration) -> Result<
 
 /// A client for requests to another process on this machine, without proxy and certificates.
 pub fn local_client(timeout: Duration) -> Result<Client, TransportError> {
-    let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+    let builder = client_builder().redirect(reqwest::redirect::Policy::none());
     built(builder.no_proxy().tls_certs_only([]).timeout(timeout))
+}
+
+/// The broker's and the mail's libraries use ring as well, so that no second implementation of TLS is compiled.
+fn client_builder() -> ClientBuilder {
+    // Fails if a provider is installed already, which is then used.
+    let _ = ring::default_provider().install_default();
+    Client::builder()
 }
 
 fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
@@ -156,7 +164,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let clients = clients("http://proxy.example");
-        let here = Client::builder().no_proxy().dns_resolver(Arc::new(ThisMachine)).build().unwrap();
+        let here = client_builder().no_proxy().dns_resolver(Arc::new(ThisMachine)).build().unwrap();
         tasks::brief(async move { while listener.accept().await.is_ok() {} });
         let error = here.get(format!("http://localhost:{port}/")).send().await.unwrap_err();
         assert!(!error.is_connect(), "{error:?}");

@@ -51,6 +51,12 @@ impl From<TransportError> for Failure {
 #[cfg(test)]
 mod tests;
 
+/// A client whose requests are looked at and not sent, or sent to a server of the test.
+#[cfg(test)]
+fn plain_client() -> reqwest::Client {
+    local_client(Duration::from_secs(30)).unwrap()
+}
+
 use common::failure::Failure;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

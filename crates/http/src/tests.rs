@@ -155,7 +155,7 @@ async fn what_an_answer_repeats_of_a_credential_or_a_signature_is_left_out() {
         let link = server(answer).await;
         link.replace("signature=abc", "a=s3cr3t-s1gnature&b=s3cr3t%2Fs1gnature")
     };
-    let client = reqwest::Client::new();
+    let client = crate::plain_client();
     let (signed, signing_in, linked, basic) = (link().await, link().await, link().await, link().await);
     let form = [("client_secret", "s3cr3t-token")];
     for (url, request, secrets) in [

@@ -1,6 +1,7 @@
 //! The pages of a record, as a browser gets them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use common::job::{Job, Lane, RunId};
 use common::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
@@ -41,7 +42,7 @@ impl Bench {
     }
 
     pub(crate) async fn send(&self, method: reqwest::Method, path: &str) -> reqwest::Response {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = http_client::local_client(Duration::from_secs(30)).unwrap();
         client.request(method, format!("http://{}{path}", self.address)).send().await.unwrap()
     }
 

@@ -74,7 +74,7 @@ mod tests {
         }
 
         async fn get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let client = http_client::local_client(2 * LONGEST_CONNECTION).unwrap();
             client.get(format!("http://{}{path}", self.address)).send().await
         }
 

@@ -25,7 +25,7 @@ pub(crate) fn record(original: &[u8], result: &[u8], version: u32) -> String {
 
 impl Client {
     pub(crate) fn new(sandbox: Sandbox) -> Self {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = sandbox::client(Duration::from_mins(1)).unwrap();
         Self { at: sandbox.announcement(), sandbox, http }
     }
 

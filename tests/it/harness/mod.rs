@@ -95,6 +95,11 @@ impl Drop for Turn {
     }
 }
 
+/// A client for this machine, without proxy and redirects.
+pub(crate) fn client() -> reqwest::Client {
+    http_client::local_client(Duration::from_mins(1)).unwrap()
+}
+
 /// A sandbox that is quick and has no request limit.
 pub(crate) fn quick() -> Options {
     Options {

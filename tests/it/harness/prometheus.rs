@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use super::broker::free_ports;
+use super::client;
 use super::until_async;
 
 /// A Prometheus server, gone with this.
@@ -39,9 +40,7 @@ impl Prometheus {
         command.env("CONNECTOR_GRAFANA_URL", "http://grafana.example");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let child = command.spawn().expect("apt-get install prometheus");
-        // Neither a proxy nor the machine's certificates have a part in asking oneself.
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        let prometheus = Self { _child: child, _folder: folder, address, client };
+        let prometheus = Self { _child: child, _folder: folder, address, client: client() };
         until_async(async || prometheus.ask("/-/ready", &[]).await.is_ok()).await;
         prometheus
     }

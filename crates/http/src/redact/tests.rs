@@ -7,7 +7,7 @@ fn a_secret_is_left_out_however_json_addresses_and_pages_spell_it() {
     for secret in
         ["s3/cr\"t+é=", "<&\"'>%=+", "пароль-é", "&&amp;&", "a%25&b", "🔑🔑", "sesame", "open, sesame"]
     {
-        let client = reqwest::Client::new().get("https://service.example/");
+        let client = crate::plain_client().get("https://service.example/");
         let header = BASE64_STANDARD.encode(format!("me:{secret}"));
         let redactor = Redactor::of(&client.basic_auth("me", Some(secret)).build().unwrap());
         let codes = |code: fn(u32) -> String| secret.chars().map(|c| code(c.into())).collect::<String>();
@@ -40,7 +40,7 @@ fn a_secret_is_left_out_however_json_addresses_and_pages_spell_it() {
 fn a_token_that_holds_or_ends_with_a_blank_is_a_secret_all_the_same() {
     for token in ["s3cr3t-t0ken-0f-thirty ", "s3cr3t-t0ken 0f-thirty", " s3cr3t-t0ken-0f thirty "] {
         let header = reqwest::header::HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-        let request = reqwest::Client::new().get("https://service.example/").header(AUTHORIZATION, header);
+        let request = crate::plain_client().get("https://service.example/").header(AUTHORIZATION, header);
         let redactor = Redactor::of(&request.build().unwrap());
         for said in [token, token.trim()] {
             let shown = redactor.excerpt(&format!("no \"{said}\" here"));
@@ -113,7 +113,7 @@ fn no_run_of_a_credential_is_shown_in_another_spelling() {
 #[test]
 fn every_long_run_of_a_signed_address_is_a_signature() {
     let run = "abcdefghijklmnopqrs";
-    let client = reqwest::Client::new();
+    let client = crate::plain_client();
     for address in [
         format!("?{run}"),
         format!("?SIG={run}"),
@@ -136,7 +136,7 @@ fn every_long_run_of_a_signed_address_is_a_signature() {
 
 #[test]
 fn a_token_with_letters_that_are_not_ascii_is_left_out() {
-    let request = reqwest::Client::new().get("https://service.example/").bearer_auth("Schlüssel-zum-Portal");
+    let request = crate::plain_client().get("https://service.example/").bearer_auth("Schlüssel-zum-Portal");
     let redactor = Redactor::of(&request.build().unwrap());
     assert_eq!(redactor.excerpt("no Schlüssel-zum-Portal here"), "no … here");
 }
@@ -144,7 +144,7 @@ fn a_token_with_letters_that_are_not_ascii_is_left_out() {
 #[test]
 fn an_id_that_holds_a_credential_is_known_in_every_spelling() {
     let token = "s3cr3t-token-of-thirty-characters";
-    let request = reqwest::Client::new().get("https://service.example/").bearer_auth(token);
+    let request = crate::plain_client().get("https://service.example/").bearer_auth(token);
     let redactor = Redactor::of(&request.build().unwrap());
     for id in [token, &token.to_uppercase(), &format!("m-{token}"), &token.replace('s', "%73"), &token[5..]] {
         assert!(redactor.is_in_id(id), "{id}");
@@ -156,7 +156,7 @@ fn an_id_that_holds_a_credential_is_known_in_every_spelling() {
 
 #[test]
 fn the_password_for_the_proxy_is_a_credential_as_well() {
-    let request = reqwest::Client::new().get("https://service.example/").bearer_auth("t0ken");
+    let request = crate::plain_client().get("https://service.example/").bearer_auth("t0ken");
     let proxy = format!("Basic {}", BASE64_STANDARD.encode("me:pr0xy/word"));
     let redactor = Redactor::of(&request.build().unwrap()).and_proxy(Some(&proxy));
     for said in ["t0ken", "pr0xy/word", "pr0xy%2Fword", &proxy[6..]] {
@@ -219,6 +219,6 @@ fn a_name_holds_no_long_value_of_the_query_whatever_that_is_called() {
 #[test]
 fn a_form_writes_a_blank_as_a_plus() {
     let form = [("grant_type", "client_credentials"), ("client_secret", "my s3 cr t")];
-    let request = reqwest::Client::new().post("https://service.example/").form(&form).build().unwrap();
+    let request = crate::plain_client().post("https://service.example/").form(&form).build().unwrap();
     assert_eq!(Redactor::of(&request).excerpt("client_secret=my+s3+cr+t here"), "… here");
 }
