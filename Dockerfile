@@ -5,10 +5,12 @@ COPY . .
 # Registry and target folder outlive a build, so that a change costs what it changes.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target,sharing=locked \
-    cargo build --release --locked -p connector -p producer -p worker -p sandbox \
+    cargo build --release --locked -p connector -p sandbox \
     && mkdir -p /out/connector /out/sandbox /out/lib /out/spool \
     && mkdir -m 700 /out/lib/connector /out/spool/connector \
-    && cp target/release/connector target/release/producer target/release/worker /out/connector/ \
+    && cp target/release/connector /out/connector/ \
+    && ln -s connector /out/connector/producer \
+    && ln -s connector /out/connector/worker \
     && cp target/release/sandbox /out/sandbox/
 
 # No shell, no package manager; the programs check their own health.

@@ -11,6 +11,7 @@ mod parts;
 mod queues;
 mod systemd;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cli::log::Verbosity;
@@ -19,8 +20,19 @@ use cli::program;
 
 use arguments::{Arguments, Command};
 
-/// Runs the program.
+/// Runs the program: `producer` or `worker` under their names, else `connector`.
+///
+/// This program contains the other two, so an installation has one file with three names.
 pub fn main() -> ExitCode {
+    let path = std::env::args_os().next().map(PathBuf::from);
+    match path.as_deref().and_then(|path| path.file_name()?.to_str()) {
+        Some("producer") => producer::main(),
+        Some("worker") => worker::main(),
+        _ => run(),
+    }
+}
+
+fn run() -> ExitCode {
     // A reader has neither secrets nor settings.
     if let Some(code) = media::reader::run_if_asked() {
         return code;

@@ -76,6 +76,17 @@ fn each_command_has_a_man_page_that_groff_reads_without_a_warning() {
     }
 }
 
+/// As in the image, the archive and the package.
+#[test]
+fn under_the_name_of_another_program_the_connector_is_that_program() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, program) in &PROGRAMS[1..] {
+        let link = folder.path().join(name);
+        std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
+        assert_eq!(helps(link.to_str().unwrap()), helps(program));
+    }
+}
+
 #[test]
 fn both_are_json_where_it_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
