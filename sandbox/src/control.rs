@@ -15,11 +15,13 @@ use crate::world::SandboxState;
 use crate::{audit, page};
 
 pub(crate) async fn handle(shared: &SandboxState, call: Call) -> Response {
-    if is_foreign(call.header("host"), call.header("origin")) {
-        return text(403, "only pages of the sandbox's own may call this");
-    }
     let method = call.request.method().as_str().to_owned();
     let path = call.path.clone();
+    // A link of another site may lead to the page, which does nothing by itself.
+    let site = call.header("sec-fetch-site").filter(|_| method != "GET" || !path.is_empty());
+    if is_foreign(call.header("host"), call.header("origin"), site) {
+        return text(403, "only pages of the sandbox's own may call this");
+    }
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match (method.as_str(), path.as_slice()) {
         ("GET", []) => page::page(),
@@ -65,7 +67,11 @@ pub(crate) async fn handle(shared: &SandboxState, call: Call) -> Response {
 
 /// Whether a page of another site makes the call, in the browser of a person who runs a sandbox. A host name with a dot is
 /// refused too, because its owner may have pointed it to this machine (DNS rebinding).
-fn is_foreign(host: Option<&str>, origin: Option<&str>) -> bool {
+fn is_foreign(host: Option<&str>, origin: Option<&str>, site: Option<&str>) -> bool {
+    // A browser says "none" if a person typed the address.
+    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return true;
+    }
     let Some(host) = host else { return false };
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let is_own = !name.contains('.') || name.parse::<Ipv4Addr>().is_ok();
@@ -94,19 +100,23 @@ mod tests {
     #[test]
     fn pages_of_other_sites_and_names_that_were_pointed_here_are_refused() {
         let table = [
-            (None, None, false),
-            (Some("127.0.0.1:8080"), None, false),
-            (Some("[::1]:8080"), None, false),
-            (Some("sandbox:8080"), None, false),
-            (Some("localhost:8080"), Some("http://localhost:8080"), false),
-            (Some("localhost:8080"), Some("http://localhost:3000"), true),
-            (Some("127.0.0.1:8080"), Some("https://evil.example"), true),
-            (Some("127.0.0.1:8080"), Some("null"), true),
-            (Some("evil.example:8080"), Some("http://evil.example:8080"), true),
-            (Some("evil.example:8080"), None, true),
+            (None, None, None, false),
+            (Some("127.0.0.1:8080"), None, None, false),
+            (Some("[::1]:8080"), None, None, false),
+            (Some("sandbox:8080"), None, None, false),
+            (Some("localhost:8080"), Some("http://localhost:8080"), None, false),
+            (Some("localhost:8080"), Some("http://localhost:8080"), Some("same-origin"), false),
+            (Some("localhost:8080"), None, Some("none"), false),
+            (Some("localhost:8080"), Some("http://localhost:3000"), None, true),
+            (Some("127.0.0.1:8080"), Some("https://evil.example"), None, true),
+            (Some("127.0.0.1:8080"), Some("null"), None, true),
+            (Some("127.0.0.1:8080"), None, Some("cross-site"), true),
+            (Some("127.0.0.1:8080"), None, Some("same-site"), true),
+            (Some("evil.example:8080"), Some("http://evil.example:8080"), None, true),
+            (Some("evil.example:8080"), None, None, true),
         ];
-        for (host, origin, foreign) in table {
-            assert_eq!(is_foreign(host, origin), foreign, "{host:?} {origin:?}");
+        for (host, origin, site, foreign) in table {
+            assert_eq!(is_foreign(host, origin, site), foreign, "{host:?} {origin:?} {site:?}");
         }
     }
 }

@@ -101,6 +101,14 @@ fn in_the_file() -> Vec<(&'static str, Case)> {
                 "oauth = { client_id = \"a\", client_secret = \"b\", token_url = \"http://auth.example.com\" }",
             ),
         ),
+        ("a webhook without TLS", with("[notify]\nwebhook = \"http://chat.example.com/hooks/1\"\n")),
+        (
+            "a token URL for Bynder",
+            changed(
+                "api_token = { env = \"TOKEN\" }",
+                "oauth = { client_id = \"a\", client_secret = \"b\", token_url = \"https://auth.example.com\" }",
+            ),
+        ),
         (
             "an address instead of a storage host",
             changed("hash_meta", "storage_hosts = [\"https://files.example.com\"]\nhash_meta"),

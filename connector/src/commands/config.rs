@@ -29,6 +29,7 @@ fn check(global: &GlobalOptions) -> Result<(), Failure> {
     producer::schedule::check(&config.producer)?;
     config.page.named_tokens()?;
     config.trace_export(|name| std::env::var(name).ok())?;
+    wiring::notifier(&config)?;
     if config.broker.is_some() {
         wiring::broker(&config, "connector config check")?;
     }

@@ -5,9 +5,9 @@ use url::Url;
 use super::{Config, ConfigError};
 use http_client::is_loopback;
 
-/// Refuses plain http except to this machine or with `allow_http`, and addresses that contain a secret, which has a
-/// key of its own.
-pub(super) fn check(key: &str, url: &Url, allow_http: bool) -> Result<(), ConfigError> {
+/// Refuses plain http except to this machine or with `allow_http`, if the section has that key, and addresses that contain a
+/// secret, which has a key of its own.
+pub(super) fn check(key: &str, url: &Url, allow_http: Option<bool>) -> Result<(), ConfigError> {
     let wrong = |reason: &str| Err(ConfigError::value(key, reason));
     if !url.username().is_empty() || url.password().is_some() {
         return wrong("must hold no user and no password; secrets have keys of their own");
@@ -15,14 +15,18 @@ pub(super) fn check(key: &str, url: &Url, allow_http: bool) -> Result<(), Config
     if url.fragment().is_some() {
         return wrong("must hold no fragment: leave out what follows #");
     }
-    match (url.scheme(), allow_http || is_loopback(url)) {
-        ("https", _) | ("http", true) => Ok(()),
-        _ => wrong("must use https; http is only for this machine, or with allow_http = true for any other"),
+    match (url.scheme(), allow_http) {
+        ("https", _) => Ok(()),
+        ("http", _) if allow_http == Some(true) || is_loopback(url) => Ok(()),
+        (_, Some(_)) => {
+            wrong("must use https; http is only for this machine, or with allow_http = true for any other")
+        }
+        (_, None) => wrong("must use https; http is only for this machine"),
     }
 }
 
 /// The same for an address that paths are appended to.
-pub(super) fn check_base(key: &str, url: &Url, allow_http: bool) -> Result<(), ConfigError> {
+pub(super) fn check_base(key: &str, url: &Url, allow_http: Option<bool>) -> Result<(), ConfigError> {
     check(key, url, allow_http)?;
     if url.query().is_some() {
         return Err(ConfigError::value(key, "must hold no query: leave out what follows ?"));
@@ -34,19 +38,13 @@ pub(super) fn check_base(key: &str, url: &Url, allow_http: bool) -> Result<(), C
 pub(super) fn check_all(config: &Config) -> Result<(), ConfigError> {
     config.bynder.portal()?;
     storage_hosts(config.bynder.storage_hosts.as_deref().unwrap_or_default())?;
-    let (bynder, imatag) = (&config.bynder, &config.imatag);
-    let token_url =
-        |oauth: &'_ Option<super::OAuth>| oauth.as_ref().and_then(|oauth| oauth.token_url.clone());
-    for (key, url, allow_http) in [
-        ("bynder.oauth.token_url", token_url(&bynder.oauth), bynder.allow_http),
-        ("imatag.oauth.token_url", token_url(&imatag.oauth), imatag.allow_http),
-    ] {
-        url.map_or(Ok(()), |url| check(key, &url, allow_http))?;
-    }
+    let imatag = &config.imatag;
+    let token_url = imatag.oauth.as_ref().and_then(|oauth| oauth.token_url.as_ref());
+    token_url.map_or(Ok(()), |url| check("imatag.oauth.token_url", url, Some(imatag.allow_http)))?;
     let (base_url, traces) = (imatag.base_url.as_ref(), &config.traces);
-    base_url.map_or(Ok(()), |url| check_base("imatag.base_url", url, imatag.allow_http))?;
+    base_url.map_or(Ok(()), |url| check_base("imatag.base_url", url, Some(imatag.allow_http)))?;
     let collector = traces.endpoint.as_ref();
-    collector.map_or(Ok(()), |url| check_base("traces.endpoint", url, traces.allow_http))
+    collector.map_or(Ok(()), |url| check_base("traces.endpoint", url, Some(traces.allow_http)))
 }
 
 fn storage_hosts(patterns: &[String]) -> Result<(), ConfigError> {
@@ -111,7 +109,8 @@ mod tests {
         }
         section.insert(last.to_owned(), address.into());
         let read = Config::parse(&table.to_string());
-        read.and_then(|config| config.imatag.wire()).map_or_else(|error| error.to_string(), |_| String::new())
+        let used = read.and_then(|config| config.imatag.wire().and(config.notify.webhook_url()));
+        used.map_or_else(|error| error.to_string(), |_| String::new())
     }
 
     #[test]
@@ -136,6 +135,12 @@ mod tests {
     }
 
     #[test]
+    fn bynder_has_no_address_for_tokens_since_the_portal_issues_them() {
+        let said = said("bynder.oauth.token_url", "https://auth.example.com");
+        assert!(said.starts_with("unknown key bynder.oauth.token_url"), "{said}");
+    }
+
+    #[test]
     fn every_address_of_configuration_and_profile_is_kept_from_plain_text_and_from_passwords() {
         let configured = addresses_in(super::super::schema());
         let profile = addresses_in(schemars::schema_for!(Profile));
@@ -144,8 +149,8 @@ mod tests {
         let inside = profile
             .iter()
             .map(|key| (format!("imatag.profile_overrides.{key}"), format!("imatag.profile ({key})")));
-        let domain = ("bynder.domain".to_owned(), "bynder.domain".to_owned());
-        for (key, named) in keys.chain(inside).chain([domain]) {
+        let others = ["bynder.domain", "notify.webhook"].map(|key| (key.to_owned(), key.to_owned()));
+        for (key, named) in keys.chain(inside).chain(others) {
             for (address, wanted) in [
                 ("http://auth.example.com", "must use https"),
                 ("ftp://auth.example.com", "must use https"),
@@ -158,10 +163,10 @@ mod tests {
                 assert!(said.starts_with(&format!("{named}: {wanted}")), "{key} = {address}: {said:?}");
                 assert!(!said.contains("s3cr3t"), "{said}");
             }
-            // The token address is complete and may have a query; it is used unchanged.
+            // These are complete and may have a query; they are used unchanged.
+            let is_whole = key.ends_with("token_url") || key == "notify.webhook";
             let said_of_query = said(&key, "https://auth.example.com/?a=s3cr3t");
-            let wanted =
-                if key.ends_with("token_url") { "" } else { "must hold no query: leave out what follows ?" };
+            let wanted = if is_whole { "" } else { "must hold no query: leave out what follows ?" };
             assert_eq!(said_of_query.trim_start_matches(&format!("{named}: ")), wanted, "{key}");
             for address in ["https://auth.example.com", "http://127.0.0.1:8080"] {
                 assert_eq!(said(&key, address), "", "{key} = {address}");

@@ -93,9 +93,9 @@ pub struct BynderSection {
     /// A permanent token.
     #[serde(default)]
     pub api_token: Option<SecretValue>,
-    /// An OAuth2 application, instead of a token.
+    /// An OAuth2 application, instead of a token; the portal itself issues its tokens.
     #[serde(default)]
-    pub oauth: Option<OAuth>,
+    pub oauth: Option<BynderOAuth>,
     /// Name of the text metaproperty that holds the marker.
     pub hash_metaproperty: String,
     /// Name of a text metaproperty that shows people the asset's status.
@@ -119,15 +119,25 @@ pub struct BynderSection {
     pub egress_group: String,
 }
 
-/// `[bynder.oauth]` and `[imatag.oauth]`
+/// `[bynder.oauth]`
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct OAuth {
+pub struct BynderOAuth {
     /// The application's id.
     pub client_id: String,
     /// The application's secret.
     pub client_secret: SecretValue,
-    /// The address that issues tokens; for Bynder it is known.
+}
+
+/// `[imatag.oauth]`
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImatagOAuth {
+    /// The application's id.
+    pub client_id: String,
+    /// The application's secret.
+    pub client_secret: SecretValue,
+    /// The address that issues tokens.
     #[serde(default, deserialize_with = "address::read_some")]
     pub token_url: Option<Url>,
 }
@@ -141,7 +151,7 @@ pub struct ImatagSection {
     pub api_key: Option<SecretValue>,
     /// An OAuth2 application, instead of a key.
     #[serde(default)]
-    pub oauth: Option<OAuth>,
+    pub oauth: Option<ImatagOAuth>,
     /// The directory that media are saved in; starts with the homedir.
     pub directory: Directory,
     /// Other directories for the media of some assets; the first that matches an asset applies.

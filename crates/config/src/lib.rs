@@ -45,8 +45,8 @@ pub use common::span::Span;
 pub use confirm::confirm_profile;
 pub use error::ConfigError;
 pub use file::{
-    BrokerSection, BynderSection, Config, DirectoryOf, HttpSection, ImatagSection, Limits, MarkerSection,
-    OAuth, OutputSection, ProducerSection, QueueSection, WorkerSection,
+    BrokerSection, BynderOAuth, BynderSection, Config, DirectoryOf, HttpSection, ImatagOAuth, ImatagSection,
+    Limits, MarkerSection, OutputSection, ProducerSection, QueueSection, WorkerSection,
 };
 pub use filters::{DateRange, Exclude, Filters, read_moment};
 pub use layers::{Origin, Override};

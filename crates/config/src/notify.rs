@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
-use super::{ConfigError, SecretValue, Span};
+use super::{ConfigError, SecretValue, Span, address};
 
 /// A person cannot do much in less.
 const SHORTEST: Duration = Duration::from_mins(1);
@@ -79,6 +81,18 @@ impl MailSection {
 }
 
 impl NotifySection {
+    /// The webhook's address. An error does not repeat it.
+    pub fn webhook_url(&self) -> Result<Option<Url>, ConfigError> {
+        let key = "notify.webhook";
+        let Some(secret) = &self.webhook else { return Ok(None) };
+        let url = Url::parse(secret.resolve(key)?.expose_secret()).map_err(|_| {
+            let reason = "is not an address; write for example https://chat.example.com/hooks/…";
+            ConfigError::value(key, reason)
+        })?;
+        address::check(key, &url, None)?;
+        Ok(Some(url))
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if self.every.0 < SHORTEST {
             return Err(ConfigError::value("notify.every", "must be at least 1m"));

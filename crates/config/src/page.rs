@@ -52,7 +52,7 @@ pub struct NamedToken {
 impl PageSection {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if let Some(url) = &self.public_url {
-            super::address::check_base("page.public_url", url, false)?;
+            super::address::check_base("page.public_url", url, None)?;
             if url.path() != "/" {
                 return Err(ConfigError::value(
                     "page.public_url",

@@ -71,7 +71,7 @@ impl Config {
             (Some((name, text)), ..) => checked(name, &text, traces.allow_http)?,
             (None, Some((name, text)), _) => {
                 let url = checked(name, &text, traces.allow_http)?;
-                address::check_base(name, &url, traces.allow_http)?;
+                address::check_base(name, &url, Some(traces.allow_http))?;
                 below(&url)
             }
             (None, None, Some(url)) => below(url),
@@ -95,7 +95,7 @@ impl Config {
 fn checked(name: &str, text: &str, allow_http: bool) -> Result<Url, ConfigError> {
     let wrong = |_| ConfigError::value(name, "is not an address; write for example http://127.0.0.1:4318");
     let url = Url::parse(text).map_err(wrong)?;
-    address::check(name, &url, allow_http)?;
+    address::check(name, &url, Some(allow_http))?;
     Ok(url)
 }
 

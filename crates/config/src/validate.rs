@@ -327,7 +327,7 @@ impl BynderSection {
         let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let url = Url::parse(&text)
             .map_err(|_| wrong("is not a host name; write for example \"acme.bynder.com\""))?;
-        address::check_base("bynder.domain", &url, self.allow_http)?;
+        address::check_base("bynder.domain", &url, Some(self.allow_http))?;
         if url.path() != "/" {
             return Err(wrong("must be the portal's address alone, without a path"));
         }
@@ -382,9 +382,9 @@ impl ImatagSection {
     pub fn wire(&self) -> Result<imatag::Profile, ConfigError> {
         let profile = imatag::Profile::load(&self.profile, &self.profile_overrides)
             .map_err(|error| ConfigError::value("imatag.profile", error.to_string()))?;
-        address::check_base("imatag.profile (base_url)", &profile.base_url, self.allow_http)?;
+        address::check_base("imatag.profile (base_url)", &profile.base_url, Some(self.allow_http))?;
         if let Some(url) = &profile.auth.token_url {
-            address::check("imatag.profile (auth.token_url)", url, self.allow_http)?;
+            address::check("imatag.profile (auth.token_url)", url, Some(self.allow_http))?;
         }
         Ok(profile)
     }

@@ -256,11 +256,13 @@ pub fn replace(path: &Path, text: &[u8], permissions: Option<Permissions>) -> io
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    let mut file = tempfile::NamedTempFile::new_in(folder_of(&target))?;
-    file.write_all(text)?;
-    if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions)?;
-    }
+    write_over(&target, text, permissions)
+}
+
+fn write_over(target: &Path, content: &[u8], permissions: Option<Permissions>) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder_of(target))?;
+    file.write_all(content)?;
+    permissions.map_or(Ok(()), |permissions| file.as_file().set_permissions(permissions))?;
     file.as_file().sync_all()?;
     file.persist(target)?;
     Ok(())
@@ -297,11 +299,7 @@ fn sole(found: &Metadata) -> io::Result<()> {
 pub fn put(directory: &Path, own: &[&str], name: &str, content: &[u8]) -> io::Result<()> {
     folder(directory, own)?;
     unshared(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(directory.join(name))?;
-    Ok(())
+    write_over(&directory.join(name), content, None)
 }
 
 /// Checks a file in a private folder before another library opens it by its name.

@@ -10,7 +10,7 @@
 //! use notify::{Kind, Notice, Notices, Notifier, Settings, Webhook};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let webhook = Webhook::new(&"https://chat.example.com/hooks/1".into())?;
+//! let webhook = Webhook::new(&"https://chat.example.com/hooks/1".parse()?)?;
 //! let settings = Settings {
 //!     portal: "acme.bynder.com".to_owned(),
 //!     every: Duration::from_secs(6 * 3600),

@@ -43,7 +43,7 @@ impl Hook {
     }
 
     fn notifier(&self, settings: Settings) -> Notifier {
-        Notifier::new(settings, Some(Webhook::new(&self.url.clone().into()).unwrap()), None)
+        Notifier::new(settings, Some(Webhook::new(&self.url.parse().unwrap()).unwrap()), None)
     }
 }
 
@@ -204,14 +204,7 @@ fn failures_of_commands_are_of_the_kind_that_a_person_can_act_on() {
 }
 
 #[test]
-fn addresses_that_would_give_the_secret_away_are_refused_without_being_shown() {
-    for address in
-        ["http://chat.example.com/s3cr3t", "s3cr3t", "https://user:s3cr3t@chat.example.com/", "ftp://s3cr3t/"]
-    {
-        let error = Webhook::new(&address.into()).unwrap_err();
-        assert!(!error.contains("s3cr3t"), "{error}");
-    }
-    Webhook::new(&"https://chat.example.com/s3cr3t".into()).unwrap();
+fn mail_is_sent_in_plain_text_only_to_a_server_on_this_machine() {
     let mail = |host: &str, encryption| {
         Mail::new(&MailSettings {
             host: host.to_owned(),

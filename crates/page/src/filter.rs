@@ -2,6 +2,7 @@
 
 use common::ids::JobId;
 use common::outcome::FailureClass;
+use common::visible::shown;
 use ledger::{FailedFilter, FailedFrom, FailedPlace};
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
@@ -45,6 +46,12 @@ impl FailedQuery {
         let name = given(self.name.as_ref());
         if name.is_some_and(|name| name.chars().count() > LONGEST_NAME) {
             return Err(Problem::bad_query(format!("A name has at most {LONGEST_NAME} characters.")));
+        }
+        // The form repeats the name as it is, so that it can be sent again: it must not change how the page reads.
+        if name.is_some_and(|name| shown(name) != name) {
+            let reason =
+                "A part of a name cannot have control or invisible characters; look for a part without them.";
+            return Err(Problem::bad_query(reason));
         }
         let asset = given(self.asset.as_ref())
             .map(|id| id.parse().map_err(|_| Problem::bad_query("This is not the id of an asset.")));
@@ -112,6 +119,7 @@ mod tests {
         for wrong in [
             FailedQuery { class: some("odd"), ..FailedQuery::default() },
             FailedQuery { name: some(&"a".repeat(201)), ..FailedQuery::default() },
+            FailedQuery { name: some("a\u{202e}b"), ..FailedQuery::default() },
             FailedQuery { asset: some("../x"), ..FailedQuery::default() },
             FailedQuery { job: some(&"a".repeat(129)), ..FailedQuery::default() },
         ] {

@@ -64,7 +64,7 @@ async fn ask(
     headers: HeaderMap,
     Query(next): Query<Next>,
 ) -> Html<String> {
-    state.form(viewer, &headers, next.next, None)
+    state.form(viewer, &headers, &next.next, None)
 }
 
 async fn sign_in(
@@ -89,7 +89,7 @@ async fn sign_in(
         ),
         NotSignedIn::NotPrivate => (StatusCode::FORBIDDEN, "You cannot sign in at this address.".to_owned()),
     };
-    let mut response = (status, state.form(viewer, &headers, next, Some(wrong))).into_response();
+    let mut response = (status, state.form(viewer, &headers, &next, Some(wrong))).into_response();
     if let NotSignedIn::Wait(wait) = not {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
     }
@@ -106,23 +106,24 @@ async fn sign_out(State(state): State<LoginState>, headers: HeaderMap) -> impl I
 }
 
 impl LoginState {
-    fn form(&self, viewer: Viewer, headers: &HeaderMap, next: String, wrong: Option<String>) -> Html<String> {
+    fn form(&self, viewer: Viewer, headers: &HeaderMap, next: &str, wrong: Option<String>) -> Html<String> {
         let page = Login {
             frame: Frame::new(&self.page, viewer, ""),
             is_private: self.access.is_private(headers),
             public_url: self.page.config().page.public_url.as_ref().map(ToString::to_string),
-            next,
+            next: within(next).to_owned(),
             wrong,
         };
         Html(page.render().unwrap_or_default())
     }
 }
 
-/// A path of this page: a link from elsewhere must not lead through the form to another one.
+/// A path of this page: a link from elsewhere must not lead through the form to another one. The form repeats it as it is, so it
+/// consists of what an address can have.
 fn within(next: &str) -> &str {
     let is_within = next.starts_with('/')
         && !next.starts_with("//")
-        && !next.contains(|c: char| c == '\\' || c.is_control());
+        && !next.contains(|c: char| c == '\\' || !c.is_ascii_graphic());
     if is_within { next } else { "/" }
 }
 
@@ -141,6 +142,7 @@ mod tests {
             ("/\t/evil.example", "/"),
             ("https://evil.example", "/"),
             ("failed", "/"),
+            ("/failed?name=\u{202e}", "/"),
         ] {
             assert_eq!(within(next), expected, "{next:?}");
         }

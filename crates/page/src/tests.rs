@@ -160,10 +160,14 @@ async fn no_text_from_outside_acts_on_a_page() {
         "/runs",
         &format!("/failed?name={query}"),
         &format!("/assets/{query}"),
+        "/failed?name=a%E2%80%AEb%1B%07",
+        "/failed?class=%E2%80%AE%1B",
+        "/failed?job=%E2%80%AE%1B",
+        "/login?next=%2F%E2%80%AE%1B%EF%B8%8F",
     ] {
         let page = bench.send(reqwest::Method::GET, path).await.text().await.unwrap();
         assert!(page.starts_with("<!doctype html>\n<html lang=\"en\">"), "{path}: {page}");
-        let inside = ["<script", "<img", "\u{202e}", "\u{7}", "onfocus=\"x"];
+        let inside = ["<script", "<img", "\u{202e}", "\u{7}", "\u{1b}", "\u{fe0f}", "onfocus=\"x"];
         assert!(!inside.iter().any(|text| page.contains(text)), "{path}: {page}");
         assert_eq!(page.matches("<h1>").count(), 1, "{path}");
     }
@@ -222,6 +226,9 @@ async fn a_request_that_makes_no_sense_is_answered_in_the_form_of_its_path() {
         ("GET", "/failed?class=odd", 400, html),
         ("GET", "/failed?class=marker&class=refused", 400, html),
         ("GET", "/failed?after=here", 400, html),
+        ("GET", "/failed?name=%E2%80%AE", 400, html),
+        ("GET", "/failed.csv?name=%1B", 400, html),
+        ("GET", "/api/v1/failed?name=%EF%B8%8F", 400, json),
         ("GET", "/api/v1/failed?limit=501", 400, json),
         ("GET", "/failed.csv?class=odd", 400, html),
     ] {

@@ -17,7 +17,7 @@ use super::feed::Received;
 use super::message::{Failed, encode_dropped, job_properties, properties};
 use super::publisher::Message;
 use super::{Broker, Connections};
-use common::job::JobId;
+use common::job::{JobId, MessageError};
 use queue::{FailedFilter, FailedJob, FailedJobs, OnProgress, QueueError, Records, Selection};
 
 /// The most failed jobs listed at once.
@@ -70,14 +70,40 @@ struct Pass<'a> {
     channel: Channel,
     live: Live,
     left: usize,
+    left_out: LeftOut,
     shared: &'a Connections,
+}
+
+/// The messages that a pass left where they are. There may be many, so they are logged in one line of each kind.
+#[derive(Default)]
+struct LeftOut {
+    unsigned: u64,
+    /// Their number and the first one's error.
+    unreadable: Option<(u64, MessageError)>,
+}
+
+impl LeftOut {
+    fn note_unreadable(&mut self, error: MessageError) {
+        self.unreadable.get_or_insert((0, error)).0 += 1;
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let unsigned = (self.unsigned > 0)
+            .then(|| format!("failed jobs that no key of this fleet signed, left out: {}", self.unsigned));
+        let unreadable = self.unreadable.as_ref().map(|(count, first)| {
+            format!(
+                "failed jobs that cannot be read and stay where they are: {count}, the first because {first}"
+            )
+        });
+        unsigned.into_iter().chain(unreadable)
+    }
 }
 
 impl<'a> Pass<'a> {
     async fn start(shared: &'a Connections) -> Result<Self, QueueError> {
         let live = shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
-        Ok(Self { channel, live, left: MOST_PASSED, shared })
+        Ok(Self { channel, live, left: MOST_PASSED, left_out: LeftOut::default(), shared })
     }
 
     /// The matching failed jobs, oldest first; of a job that failed more than once, only the latest record.
@@ -215,12 +241,12 @@ impl<'a> Pass<'a> {
             let (message, lost) = (got.delivery, self.live.lost.clone());
             let taken = Received { message, queue, lost, at, slot: None, _counted: None };
             if !self.shared.is_authentic(&taken.queue, &taken.message) {
-                tracing::warn!("a failed job is not signed by a key of this fleet; it is left out");
+                self.left_out.unsigned += 1;
                 continue;
             }
             match Failed::decode(&taken.message.data) {
                 Ok(failed) => return Ok(Some((failed, taken))),
-                Err(error) => tracing::warn!(%error, "a failed job cannot be read; it stays where it is"),
+                Err(error) => self.left_out.note_unreadable(error),
             }
         }
         Ok(None)
@@ -228,6 +254,7 @@ impl<'a> Pass<'a> {
 
     /// Requeues whatever was not acknowledged. After an error, dropping the channel does the same.
     async fn end(self) {
+        self.left_out.lines().for_each(|line| tracing::warn!("{line}"));
         // The next pass may begin before the queue notices that the channel is gone.
         let all = BasicNackOptions { multiple: true, requeue: true };
         let _ = answered(self.channel.basic_nack(0, all)).await;
@@ -238,5 +265,31 @@ impl<'a> Pass<'a> {
 fn report(changed: usize, progress: OnProgress<'_>) {
     if (changed as u64).is_multiple_of(STRIDE) {
         progress(changed as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_messages_are_left_out_a_line_of_each_kind_says_so() {
+        let mut left_out = LeftOut::default();
+        assert_eq!(left_out.lines().count(), 0);
+        left_out.unsigned = 2;
+        for length in 7..1000 {
+            left_out.note_unreadable(MessageError::TooLarge(length));
+        }
+        let lines: Vec<_> = left_out.lines().collect();
+        let first = MessageError::TooLarge(7);
+        assert_eq!(
+            lines,
+            [
+                "failed jobs that no key of this fleet signed, left out: 2".to_owned(),
+                format!(
+                    "failed jobs that cannot be read and stay where they are: 993, the first because {first}"
+                ),
+            ]
+        );
     }
 }

@@ -17,10 +17,10 @@ pub fn notifier(config: &Config) -> Result<Notifier, Failure> {
         state_directory: config.producer.state_dir.clone(),
     };
     let wrong = |key: &'static str| move |reason: String| Failure::Configuration(format!("{key}: {reason}"));
-    let webhook = section
-        .webhook
+    let webhook = section.webhook_url()?;
+    let webhook = webhook
         .as_ref()
-        .map(|url| Webhook::new(&url.resolve("notify.webhook")?).map_err(wrong("notify.webhook")));
+        .map(|url| Webhook::new(url).map_err(|error| wrong("notify.webhook")(error.to_string())));
     let mail = section
         .mail
         .as_ref()

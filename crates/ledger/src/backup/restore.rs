@@ -18,7 +18,7 @@ use crate::state::{
     self, ARCHIVE, DATABASE_FILE, DatabaseError, State, StateError, connect, copies, enter_when_free, schema,
 };
 use common::fault;
-use files::private;
+use files::private::{self, Exposure};
 
 /// The first bytes of a state file.
 const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -41,12 +41,13 @@ pub struct Restored {
 /// Restores a backup, or a copy of the state file alone, for this portal. What is restored is checked before anything is changed, and
 /// takes the place of the present state as a whole or not at all. The files of the archive stay.
 pub async fn restore(directory: &Path, from: &Path, ours: &str) -> Result<Restored, RestoreError> {
+    trusted(from)?;
     let lock = enter_when_free(directory).await?;
     let staged = staging(directory)?;
     let (paths, ours) = ((directory.to_owned(), from.to_owned(), staged.path().to_owned()), ours.to_owned());
     let preparing = tokio::task::spawn_blocking(move || {
         let (directory, from, staged) = paths;
-        let manifest = unpack(&from, &staged)?;
+        let manifest = unpack(&from, &staged, &ours)?;
         let restored = check(&from, &staged, &ours)?;
         place_archive(&restored, &directory, &staged, &from)?;
         Ok::<_, RestoreError>((manifest, restored))
@@ -78,8 +79,20 @@ fn unusable(file: &Path, reason: impl std::fmt::Display) -> RestoreError {
     RestoreError::Unusable { file: file.to_owned(), reason: reason.to_string() }
 }
 
-/// Writes what the backup holds into the folder.
-fn unpack(from: &Path, folder: &Path) -> Result<Option<Manifest>, RestoreError> {
+/// Refuses a file whose content another user decides about, as a state directory is refused.
+fn trusted(from: &Path) -> Result<(), RestoreError> {
+    match private::exposed(from).filter(Exposure::is_refused) {
+        None => Ok(()),
+        Some(above @ Exposure::Above(_)) => Err(unusable(from, above)),
+        Some(own) => {
+            let remedy = "give it to this one (chown), or restore a copy that this user made of it";
+            Err(unusable(from, format!("{own}; {remedy}")))
+        }
+    }
+}
+
+/// Writes what the backup holds into the folder, if it may be restored by what it says of itself.
+fn unpack(from: &Path, folder: &Path, ours: &str) -> Result<Option<Manifest>, RestoreError> {
     let wrong = |error: io::Error| unusable(from, error);
     // Opening a pipe blocks until another process writes to it, and the state is locked meanwhile.
     if !fs::metadata(from).map_err(wrong)?.is_file() {
@@ -101,16 +114,18 @@ fn unpack(from: &Path, folder: &Path) -> Result<Option<Manifest>, RestoreError> 
         let name = entry.path().map_err(wrong)?.to_string_lossy().into_owned();
         if name == MANIFEST {
             let read = serde_json::from_reader::<_, Manifest>(entry.take(LONGEST_MANIFEST));
-            manifest = Some(read.map_err(|error| unusable(from, common::parse_error::of_json(&error)))?);
-            continue;
-        }
-        let layout = manifest.as_ref().map(|manifest| manifest.backup);
-        let archived = name.strip_prefix(ARCHIVE).and_then(|name| name.strip_prefix('/'));
-        let path = match (layout, archived) {
-            (None, _) => return Err(unusable(from, "it is not a backup of the connector")),
-            (Some(layout), _) if layout > LAYOUT => {
+            let read = read.map_err(|error| unusable(from, common::parse_error::of_json(&error)))?;
+            if read.backup > LAYOUT {
                 return Err(unusable(from, "a newer release wrote it; use that release"));
             }
+            known(from, read.format)?;
+            of_this(from, read.portal.as_deref(), ours)?;
+            manifest = Some(read);
+            continue;
+        }
+        let archived = name.strip_prefix(ARCHIVE).and_then(|name| name.strip_prefix('/'));
+        let path = match (&manifest, archived) {
+            (None, _) => return Err(unusable(from, "it is not a backup of the connector")),
             _ if !entry.header().entry_type().is_file() => {
                 return Err(unusable(from, "it holds something that is not a file"));
             }
@@ -137,6 +152,22 @@ fn copy(from: &mut impl Read, path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Fails if this release does not know the format of the state file.
+fn known(from: &Path, found: u32) -> Result<(), RestoreError> {
+    let known = schema::newest();
+    if found > known {
+        return Err(StateError::Newer { path: from.to_owned(), found, known }.into());
+    }
+    Ok(())
+}
+
+/// Fails if the state is another portal's.
+fn of_this(from: &Path, theirs: Option<&str>, ours: &str) -> Result<(), RestoreError> {
+    let Some(theirs) = theirs.filter(|theirs| *theirs != ours) else { return Ok(()) };
+    let theirs = theirs.chars().take(LONGEST_PORTAL).collect();
+    Err(RestoreError::OtherPortal { file: from.to_owned(), theirs, ours: ours.to_owned() })
+}
+
 /// Checks the state file, and brings it to the format of this release.
 fn check(from: &Path, folder: &Path, ours: &str) -> Result<Connection, RestoreError> {
     let path = folder.join(DATABASE_FILE);
@@ -145,20 +176,14 @@ fn check(from: &Path, folder: &Path, ours: &str) -> Result<Connection, RestoreEr
     if found == 0 {
         return Err(unusable(from, "it holds no state"));
     }
-    let known = schema::newest();
-    if found > known {
-        return Err(StateError::Newer { path: from.to_owned(), found, known }.into());
-    }
+    known(from, found)?;
     let well = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     let well = well.map_err(damaged)?;
     if well != "ok" {
         return Err(unusable(from, format!("its state file is damaged ({})", well.replace('\n', " "))));
     }
     let theirs = portal(&connection).map_err(|error| unusable(from, error))?;
-    if let Some(theirs) = theirs.filter(|theirs| theirs != ours) {
-        let theirs = theirs.chars().take(LONGEST_PORTAL).collect();
-        return Err(RestoreError::OtherPortal { file: from.to_owned(), theirs, ours: ours.to_owned() });
-    }
+    of_this(from, theirs.as_deref(), ours)?;
     drop(connection);
     let connection = state::open(&path)?;
     // A file that was being written then may be the present state's now. And a job that waited then may have been done since: it

@@ -208,6 +208,26 @@ async fn what_a_killed_restore_left_is_gone_after_the_next_one_also_where_files_
     assert_eq!(place.outcomes().await, 4);
 }
 
+/// Only root can give a file to another user: as any other user this test proves nothing.
+#[tokio::test]
+async fn a_backup_that_another_user_can_change_is_refused_before_it_is_read() {
+    use std::os::unix::fs::lchown;
+    const OTHER: Option<u32> = Some(12_345);
+    let place = Place::new();
+    drop(place.record(0..4).await);
+    fs::create_dir(place.file("theirs")).unwrap();
+    for name in ["foreign", "theirs/file"] {
+        fs::write(place.file(name), "no backup").unwrap();
+    }
+    for name in ["foreign", "theirs"] {
+        if lchown(place.file(name), OTHER, None).is_err() {
+            return;
+        }
+    }
+    assert_refused(&place, "foreign", "it belongs to the user 12345; give it to this one (chown)").await;
+    assert_refused(&place, "theirs/file", "which is above it, belongs to the user 12345").await;
+}
+
 #[tokio::test]
 async fn what_is_damaged_incomplete_foreign_or_no_backup_is_refused_and_changes_nothing() {
     let place = Place::new();
@@ -245,6 +265,22 @@ async fn what_is_damaged_incomplete_foreign_or_no_backup_is_refused_and_changes_
         ("empty", &[(MANIFEST, &manifest), ("connector.sqlite", b"")], "it holds no state"),
     ] {
         pack(&place.file(name), files);
+        assert_refused(&place, name, said).await;
+    }
+    // What the manifest says is refused before anything is unpacked.
+    for (name, manifest, said) in [
+        (
+            "newer format",
+            r#"{"backup": 1, "release": "0", "at": "2026-01-02T03:04:05Z", "format": 99}"#,
+            "99",
+        ),
+        (
+            "other portal",
+            r#"{"backup": 1, "release": "0", "at": "2026-01-02T03:04:05Z", "format": 1, "portal": "https://other.example"}"#,
+            "holds the state of https://other.example",
+        ),
+    ] {
+        pack(&place.file(name), &[(MANIFEST, manifest.as_bytes()), ("connector.sqlite", &damaged)]);
         assert_refused(&place, name, said).await;
     }
     let other = restore(&place.state(), &place.file("backup"), "https://other.example").await.unwrap_err();

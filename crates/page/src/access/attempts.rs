@@ -1,10 +1,10 @@
-//! How often a wrong token may be tried: a bounded number of times from one address, and from all together.
+//! How many wrong tokens are noted and logged: a bounded number from one address, and from all together.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// As many wrong tokens are answered at once; then one each [`PAUSE`].
+/// As many wrong tokens are called wrong at once; then one each [`PAUSE`], and all others too many.
 const AT_ONCE: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(10);
 /// More addresses are not told apart.
@@ -24,7 +24,7 @@ pub(super) struct Attempts {
 struct Wrong(Option<Instant>);
 
 impl Wrong {
-    /// How long no further token is looked at.
+    /// How long a further one is too many.
     fn wait(self, now: Instant) -> Option<Duration> {
         let owed = self.0?.saturating_duration_since(now);
         owed.checked_sub(PAUSE * (AT_ONCE - 1)).filter(|wait| !wait.is_zero())
@@ -36,7 +36,7 @@ impl Wrong {
 }
 
 impl Attempts {
-    /// How long no further token from this address is looked at; `None` if one may be.
+    /// How long a further wrong token from this address is too many; `None` if it is not.
     pub(super) fn wait(&self, from: IpAddr, now: Instant) -> Option<Duration> {
         self.from.get(&network(from)).copied().unwrap_or(self.of_others_if_full()).wait(now)
     }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn after_some_wrong_tokens_one_is_looked_at_each_pause() {
+    fn after_some_wrong_tokens_one_is_noted_each_pause() {
         let (mut attempts, now) = (Attempts::default(), Instant::now());
         for _ in 0..AT_ONCE {
             assert_eq!(attempts.wait(address(1), now), None);

@@ -151,15 +151,18 @@ impl Access {
         host(one(headers, &HOST).unwrap_or_default(), self.shared.public.as_ref())
     }
 
-    /// Whose token this is, unless too many were tried from there. A wrong one counts, and is logged.
+    /// Whose token this is. A wrong one counts, and is logged, unless too many came from there.
     fn owner(&self, token: &str, peer: IpAddr) -> By {
+        // A right token is known however many wrong ones came from its address, which may be that of a proxy: otherwise one
+        // person behind it could lock out all others. Guessing is bounded by the length of a token, which the configuration
+        // enforces, and the comparison takes the same time for every wrong one.
+        if let Some(name) = self.shared.tokens.name_of(token) {
+            return By::Token(name);
+        }
         let now = Instant::now();
         let mut attempts = lock(&self.shared.attempts);
         if attempts.wait(peer, now).is_some() {
             return By::Guesser;
-        }
-        if let Some(name) = self.shared.tokens.name_of(token) {
-            return By::Token(name);
         }
         attempts.note_wrong(peer, now);
         tracing::warn!(from = %peer, "a wrong token was tried at the operator's page");

@@ -56,23 +56,24 @@ impl Thumbnails {
                 Thumbnail::Picture(picture) => return Some(picture),
                 Thumbnail::Missing => return None,
                 Thumbnail::At(link) => link,
-                Thumbnail::Unknown(_) => self.look_up(live, asset).await?,
+                Thumbnail::Unknown(_) => match self.look_up(live, asset).await {
+                    Thumbnail::At(link) => link,
+                    Thumbnail::Picture(picture) => return Some(picture),
+                    Thumbnail::Missing | Thumbnail::Unknown(_) => return None,
+                },
             };
             self.download(&*live.pictures, asset, &link).await
         };
         timeout(PATIENCE, finding).await.ok().flatten()
     }
 
-    async fn look_up(&self, live: &Live, asset: &AssetId) -> Option<Link> {
+    /// What is known of an asset after the call for it, which may be that of another request.
+    async fn look_up(&self, live: &Live, asset: &AssetId) -> Thumbnail {
         let mut calls = self.calls.lock().await;
-        let page = match self.known().of(asset, Instant::now()) {
-            Thumbnail::Unknown(page) => page,
-            // Another request's call was for this asset too.
-            Thumbnail::At(link) => return Some(link),
-            Thumbnail::Picture(_) | Thumbnail::Missing => return None,
-        };
+        let known = self.known().of(asset, Instant::now());
+        let Thumbnail::Unknown(page) = known else { return known };
         if is_held(&live.budget) || !calls.take(live.budget.requests(), Instant::now()) {
-            return None;
+            return Thumbnail::Missing;
         }
         let found = timeout(STEP, live.pictures.links(&page)).await;
         let now = Instant::now();
@@ -84,10 +85,7 @@ impl Thumbnails {
             }
             Err(_) => self.known().give_up(&page, now),
         }
-        match self.known().of(asset, now) {
-            Thumbnail::At(link) => Some(link),
-            Thumbnail::Picture(_) | Thumbnail::Missing | Thumbnail::Unknown(_) => None,
-        }
+        self.known().of(asset, now)
     }
 
     async fn download(&self, pictures: &dyn Pictures, asset: &AssetId, link: &Link) -> Option<Picture> {

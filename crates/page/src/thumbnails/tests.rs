@@ -169,6 +169,27 @@ async fn a_portal_that_does_not_answer_is_waited_for_once_and_not_for_long() {
 }
 
 #[tokio::test]
+async fn a_request_that_waits_for_the_call_of_another_gets_the_picture_that_is_there_by_then() {
+    let (portal, folder) = (Portal::with(Trouble::None), TempDir::new().unwrap());
+    let state = State::open(folder.path()).unwrap();
+    let live = live(state, portal.clone(), &Records::new(folder.path())).await;
+    let (thumbnails, asset) = (Thumbnails::default(), "A-1".parse().unwrap());
+    thumbnails.show([&asset]);
+    let turn = thumbnails.calls.lock().await;
+    let mut waits = std::pin::pin!(thumbnails.of(&live, &asset));
+    assert!(futures::poll!(waits.as_mut()).is_pending());
+    let link = Link::parse("https://cdn.example/A-1").unwrap();
+    let picture = portal.picture(&link).await;
+    {
+        let mut known = thumbnails.known();
+        known.looked_up(std::slice::from_ref(&asset), HashMap::from([(asset.clone(), link)]), Instant::now());
+        known.keep(&asset, picture.as_ref().unwrap());
+    }
+    drop(turn);
+    assert_eq!((waits.await, portal.calls()), (picture.ok(), vec![]));
+}
+
+#[tokio::test]
 async fn no_call_is_made_while_bynder_refuses_calls_or_a_person_paused_the_work() {
     let asset = "A-1".parse().unwrap();
     for by_a_person in [false, true] {
