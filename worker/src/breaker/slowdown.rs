@@ -8,7 +8,7 @@ use queue::StepSet;
 use tokio::time::Instant;
 
 use super::{Breakers, Service};
-use crate::decide::Rungs;
+use decide::Rungs;
 
 /// Different jobs in a row that fail before the step is slowed.
 const JOBS_TO_SLOW: usize = 5;

@@ -210,8 +210,8 @@ mod tests {
     use imatag::ImatagError;
 
     use super::*;
-    use crate::decide::Rungs;
     use crate::settings::samples;
+    use decide::Rungs;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

@@ -11,6 +11,7 @@ use cli::signals::stop_on_signals;
 use common::failure::Failure;
 use common::job::RunId;
 use config::Config;
+use decide::Rungs;
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
@@ -22,7 +23,6 @@ use telemetry::Metrics;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use wiring::command_budget::CommandBudget;
-use worker::decide::Rungs;
 use worker::wiring::longest_unseen;
 
 use crate::arguments::Restore;

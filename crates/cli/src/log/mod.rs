@@ -22,7 +22,7 @@ use text::TextFields;
 const VARIABLE: &str = "CONNECTOR_LOG";
 
 /// The project's own crates, which log at a higher level than libraries.
-pub const OWN: [&str; 22] = [
+pub const OWN: [&str; 23] = [
     "common",
     "tasks",
     "files",
@@ -35,6 +35,7 @@ pub const OWN: [&str; 22] = [
     "queue",
     "rabbitmq",
     "config",
+    "decide",
     "media",
     "notify",
     "telemetry",

@@ -7,10 +7,10 @@ use bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
 use common::asset::{AssetDetail, MOST_CANDIDATES};
 use common::file_name::{FileName, Known};
 use common::marker::{Record, Status};
+use decide::{LONGEST_CONVERSION, UnshownMarker, unshown_marker};
 use files::spool::{Length, SpooledFile};
 use ledger::{Restoration, RestorationProgress};
 use queue::{Lease, Left, Lockout};
-use worker::decide::{LONGEST_CONVERSION, UnshownMarker, unshown_marker};
 
 use super::decide::{AssetResult, Skip, is_untouched, landed, originals, restored_since};
 use super::error::RestoreError;

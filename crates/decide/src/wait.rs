@@ -103,10 +103,9 @@ impl Rungs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::samples::default_settings;
 
     fn rungs() -> Rungs {
-        default_settings().rungs
+        Rungs::new([1, 2, 5, 10, 20, 60, 120, 600, 3600].map(s).to_vec())
     }
 
     const fn s(seconds: u64) -> Duration {
