@@ -77,7 +77,7 @@ fn a_lower_crate_needs_no_higher_one() {
         "budget config decide",
         "rabbitmq telemetry traces",
         "wiring sandbox laws",
-        "standing",
+        "standing restore",
         "page",
         "worker producer",
         "connector",

@@ -22,7 +22,7 @@ use text::TextFields;
 const VARIABLE: &str = "CONNECTOR_LOG";
 
 /// The project's own crates, which log at a higher level than libraries.
-pub const OWN: [&str; 23] = [
+pub const OWN: [&str; 24] = [
     "common",
     "tasks",
     "files",
@@ -41,6 +41,7 @@ pub const OWN: [&str; 23] = [
     "telemetry",
     "traces",
     "standing",
+    "restore",
     "page",
     "wiring",
     "producer",

@@ -1,12 +1,25 @@
-//! Undo: makes the recorded originals versions again, and opts the assets out.
+//! Undo: makes the recorded originals versions of their assets again, and opts the assets out.
 //!
-//! [`choose`] selects the assets, [`decide`] decides from a view of one, [`asset`] and [`work`] carry it out.
+//! The main type is [`RestoreContext`]: the services, the record and the settings. [`survey`] checks each [`Target`] and
+//! changes nothing; [`restore()`] restores those that need it, and records each step, so that a later call can continue.
+//! `decision` decides from a view of one asset; `asset` and `work` carry it out.
+//!
+//! ```no_run
+//! use common::failure::Failure;
+//! use restore::{RestoreContext, Target};
+//!
+//! async fn undo(context: &RestoreContext, targets: Vec<Target>) -> Result<u64, Failure> {
+//!     let (targets, mut totals) = restore::survey(context, targets).await?;
+//!     restore::restore(context, targets, &mut totals, |target, result| println!("{}: {result}", target.id)).await?;
+//!     Ok(totals.restored)
+//! }
+//! ```
 
 mod asset;
-pub(crate) mod choose;
 mod context;
-mod decide;
+mod decision;
 mod error;
+mod target;
 mod work;
 
 use std::cell::Cell;
@@ -17,27 +30,27 @@ use futures::StreamExt;
 use ledger::RestorationProgress;
 use serde::Serialize;
 
-pub(crate) use choose::Target;
-pub(crate) use context::RestoreContext;
-use decide::{AssetResult, Decision};
+pub use context::RestoreContext;
+use decision::{AssetResult, Decision};
+pub use target::Target;
 
 /// What a call would do, or did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Totals {
+pub struct Totals {
     /// Assets selected.
-    pub(crate) chosen: u64,
+    pub chosen: u64,
     /// Assets whose original is to be restored, including interrupted restorations and those that wait for approval.
-    pub(crate) to_restore: u64,
+    pub to_restore: u64,
     /// Assets whose original was restored.
-    pub(crate) restored: u64,
+    pub restored: u64,
     /// Assets left as they are, by reason.
-    pub(crate) skipped: BTreeMap<&'static str, u64>,
+    pub skipped: BTreeMap<&'static str, u64>,
     /// Assets whose original could not be restored; the command can be run again.
-    pub(crate) failed: u64,
+    pub failed: u64,
 }
 
 /// Checks every target and counts; returns those to restore. Changes nothing.
-pub(crate) async fn survey(
+pub async fn survey(
     context: &RestoreContext,
     targets: Vec<Target>,
 ) -> Result<(Vec<Target>, Totals), Failure> {
@@ -60,7 +73,7 @@ pub(crate) async fn survey(
 
 /// Restores the targets. An error that concerns all of them stops it, after those under way; everything done is
 /// recorded.
-pub(crate) async fn restore(
+pub async fn restore(
     context: &RestoreContext,
     targets: Vec<Target>,
     sum: &mut Totals,

@@ -4,28 +4,16 @@ use bynder::patience::Patience;
 use bynder::{Bynder, DateField};
 use common::asset::AssetId;
 use common::failure::Failure;
-use common::hash::ContentHash;
 use common::job::RunId;
 use common::marker::Marker;
 use ledger::Ledger;
 use producer::enumerate::{LAG, Stretch, Walk};
 use producer::portal::Resolved;
 use producer::run::RunError;
-
-/// A selected asset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) id: AssetId,
-    /// The watermarked file to remove, if only that one may be removed.
-    pub(crate) watermarked: Option<ContentHash>,
-    /// The version that was protected, if the record contains it.
-    pub(crate) base: Option<u32>,
-    /// Whether the record says that the watermarked file is not a version of this asset.
-    pub(crate) elsewhere: bool,
-}
+use restore::Target;
 
 /// The assets that a run protected; only the files that it made are to be removed.
-pub(crate) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, Failure> {
+pub(super) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, Failure> {
     let events = ledger.protected_by(run).await?;
     if events.is_empty() {
         return Err(Failure::Usage(format!(
@@ -42,13 +30,13 @@ pub(crate) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, 
 }
 
 /// These assets, whichever run protected them.
-pub(crate) fn of_ids(ids: &[AssetId]) -> Vec<Target> {
+pub(super) fn of_ids(ids: &[AssetId]) -> Vec<Target> {
     let target = |id: &AssetId| Target { id: id.clone(), watermarked: None, base: None, elsewhere: false };
     ids.iter().map(target).collect()
 }
 
 /// Every asset that matches the filters and whose marker has a record.
-pub(crate) async fn of_filter(
+pub(super) async fn of_filter(
     bynder: &Bynder,
     resolved: &Resolved,
     patience: &Patience,

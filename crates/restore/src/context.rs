@@ -15,28 +15,28 @@ use ledger::{Ledger, Restoration, RestorationProgress};
 use queue::{Attempt, Lease, Lockout, Locks, lease_patiently};
 use wiring::WrittenFields;
 
-use super::decide::{AssetResult, Skip};
+use super::decision::{AssetResult, Skip};
 use super::error::RestoreError;
 
 /// The services, the record and the settings.
-pub(crate) struct RestoreContext {
-    pub(crate) bynder: Bynder,
-    pub(crate) ledger: Ledger,
+pub struct RestoreContext {
+    pub bynder: Bynder,
+    pub ledger: Ledger,
     /// The leases, which keep workers away from an asset.
-    pub(crate) locks: Arc<dyn Locks>,
-    pub(crate) spool: Spool,
-    pub(crate) fields: WrittenFields,
+    pub locks: Arc<dyn Locks>,
+    pub spool: Spool,
+    pub fields: WrittenFields,
     /// The id of this call in the record.
-    pub(crate) run_id: RunId,
-    pub(crate) patience: Patience,
+    pub run_id: RunId,
+    pub patience: Patience,
     /// The pause between two checks of something that takes time.
-    pub(crate) pause: Duration,
+    pub pause: Duration,
     /// How long a saved version may stay invisible before it counts as waiting for approval.
-    pub(crate) longest_unseen: Duration,
+    pub longest_unseen: Duration,
     /// Longer than an abandoned request may take to take effect.
-    pub(crate) suspect_wait: Duration,
+    pub suspect_wait: Duration,
     /// How many assets to work on at once.
-    pub(crate) concurrency: usize,
+    pub concurrency: usize,
 }
 
 impl RestoreContext {

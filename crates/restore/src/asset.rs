@@ -8,7 +8,7 @@ use ledger::Restoration;
 use queue::{Left, Lockout};
 
 use super::context::holder;
-use super::decide::{AssetResult, Decision, Skip, decide, landed};
+use super::decision::{AssetResult, Decision, Skip, decide, landed};
 use super::error::RestoreError;
 use super::work::Restorer;
 use super::{RestoreContext, Target};

@@ -12,7 +12,7 @@ use files::spool::{Length, SpooledFile};
 use ledger::{Restoration, RestorationProgress};
 use queue::{Lease, Left, Lockout};
 
-use super::decide::{AssetResult, Skip, is_untouched, landed, originals, restored_since};
+use super::decision::{AssetResult, Skip, is_untouched, landed, originals, restored_since};
 use super::error::RestoreError;
 use super::{RestoreContext, Target};
 
