@@ -74,7 +74,7 @@ fn a_lower_crate_needs_no_higher_one() {
         "tasks files",
         "http_client cli ledger",
         "bynder imatag media notify queue",
-        "budget config decide",
+        "amqp budget config decide",
         "rabbitmq telemetry traces",
         "wiring sandbox laws",
         "standing restore",

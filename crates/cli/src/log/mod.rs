@@ -22,7 +22,7 @@ use text::TextFields;
 const VARIABLE: &str = "CONNECTOR_LOG";
 
 /// The project's own crates, which log at a higher level than libraries.
-pub const OWN: [&str; 24] = [
+pub const OWN: [&str; 25] = [
     "common",
     "tasks",
     "files",
@@ -33,6 +33,7 @@ pub const OWN: [&str; 24] = [
     "ledger",
     "budget",
     "queue",
+    "amqp",
     "rabbitmq",
     "config",
     "decide",

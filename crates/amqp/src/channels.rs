@@ -14,25 +14,28 @@ use queue::QueueError;
 
 /// A pool of channels, each with one user at a time.
 #[derive(Clone)]
-pub(super) struct Channels {
+pub struct Channels {
     pool: Pool<Opening>,
 }
 
 /// A channel, and its connection.
-pub(super) struct Opened {
-    pub(super) live: Live,
-    pub(super) channel: Channel,
+pub struct Opened {
+    pub live: Live,
+    pub channel: Channel,
 }
 
+/// A channel that returns to its pool when it is dropped.
+pub type Pooled = Object<Opening>;
+
 /// How the channels of a pool are opened.
-pub(super) struct Opening {
+pub struct Opening {
     link: Arc<Link>,
     purpose: For,
 }
 
 /// What the channels of a pool are for.
 #[derive(Clone, Copy)]
-pub(super) enum For {
+pub enum For {
     /// Publishing with confirms.
     Confirmed,
     /// Publishing without confirms.
@@ -43,7 +46,7 @@ pub(super) enum For {
 
 impl Channels {
     /// Opens channels over the link's current connection, at most `most` of them in use at once.
-    pub(super) fn new(link: Arc<Link>, purpose: For, most: usize) -> Result<Self, QueueError> {
+    pub fn new(link: Arc<Link>, purpose: For, most: usize) -> Result<Self, QueueError> {
         let timeouts = Timeouts { wait: Some(ANSWER), create: None, recycle: None };
         let pool = Pool::builder(Opening { link, purpose })
             .max_size(most)
@@ -55,7 +58,7 @@ impl Channels {
     }
 
     /// Acquires an unused channel, or opens one.
-    pub(super) async fn take(&self) -> Result<Object<Opening>, QueueError> {
+    pub async fn take(&self) -> Result<Pooled, QueueError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
             other => QueueError::Unavailable(format!("no channel to the broker: {other}")),
@@ -64,7 +67,7 @@ impl Channels {
 }
 
 /// Closes a channel that must not be reused: a late answer would be taken for the answer to another request.
-pub(super) fn discard(channel: Object<Opening>) {
+pub fn discard(channel: Pooled) {
     let Opened { channel, .. } = Object::take(channel);
     close(&channel);
 }

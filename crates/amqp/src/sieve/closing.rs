@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 const CONFIRM: Duration = Duration::from_secs(3);
 
 /// A connection that is closed when this is dropped, whatever the broker answers.
-pub(crate) struct Closing {
+pub struct Closing {
     connection: Connection,
     _end: End,
 }

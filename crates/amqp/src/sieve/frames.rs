@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use super::super::message::MOST_RECORD_BYTES;
 use super::properties;
+use crate::message::MOST_RECORD_BYTES;
 
 /// How much of a frame is held. Longer properties are cut there; no other frame is longer.
 const MOST_FRAME: usize = super::FRAME_MAX as usize;

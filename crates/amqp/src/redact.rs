@@ -19,7 +19,7 @@ pub(super) fn remember(password: &str) {
 }
 
 /// An error's message, shortened: a TLS error lists every name in the broker's certificate.
-pub(super) fn said(error: &lapin::Error) -> String {
+pub fn said(error: &lapin::Error) -> String {
     match error.kind() {
         // Only the broker's own text, cleaned by itself: the broker may have cut it in the middle of the password.
         ErrorKind::ProtocolError(refusal) => cleaned(refusal.get_message().as_str()),

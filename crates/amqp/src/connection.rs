@@ -12,34 +12,35 @@ use super::sieve::Closing;
 use queue::QueueError;
 
 /// The timeout of opening a connection, and of any answer of the broker.
-pub(super) const ANSWER: Duration = Duration::from_secs(10);
+pub const ANSWER: Duration = Duration::from_secs(10);
 
 /// An open connection.
 #[derive(Clone)]
-pub(super) struct Live {
-    pub(super) connection: Arc<Closing>,
+pub struct Live {
+    pub connection: Arc<Closing>,
     /// Cancelled once the connection is lost, which voids everything delivered over it.
-    pub(super) lost: CancellationToken,
+    pub lost: CancellationToken,
     /// True while the broker accepts no messages because it lacks memory or disk.
-    pub(super) blocked: watch::Receiver<bool>,
+    pub blocked: watch::Receiver<bool>,
 }
 
 impl Live {
     /// Opens a channel, within [`ANSWER`].
-    pub(super) async fn channel(&self) -> Result<Channel, QueueError> {
+    pub async fn channel(&self) -> Result<Channel, QueueError> {
         answered(self.connection.create_channel()).await
     }
 }
 
+/// Why there is no connection. A person has to act on all but the last.
 #[derive(Clone, Debug)]
-pub(super) enum ConnectError {
+pub enum ConnectError {
     Refused(String),
     Misconfigured(String),
     Unreachable(String),
 }
 
 impl ConnectError {
-    pub(super) fn reason(&self) -> &str {
+    pub fn reason(&self) -> &str {
         match self {
             Self::Refused(reason) | Self::Misconfigured(reason) | Self::Unreachable(reason) => reason,
         }
@@ -57,7 +58,7 @@ impl From<ConnectError> for QueueError {
 }
 
 /// Limits a request to the broker to [`ANSWER`]; no answer in time counts as an outage.
-pub(super) async fn answered<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
+pub async fn answered<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
     match tokio::time::timeout(ANSWER, request).await {
         Ok(answer) => {
             answer.map_err(|error| QueueError::Unavailable(format!("the broker: {}", said(&error))))
@@ -72,11 +73,12 @@ pub(super) async fn answered<T>(request: impl Future<Output = lapin::Result<T>>)
 const NOT_FOUND: u16 = 404;
 
 /// Whether the queue of a passive declaration does not exist.
-pub(super) fn is_absence(error: &lapin::Error) -> bool {
+pub fn is_absence(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(refusal) if refusal.get_id() == NOT_FOUND)
 }
 
-pub(super) async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, ConnectError> {
+/// Like [`answered`], for what is done before a connection is used.
+pub async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, ConnectError> {
     match tokio::time::timeout(ANSWER, request).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(trouble(&error)),
@@ -89,7 +91,8 @@ const NOT_ALLOWED: [u16; 2] = [403, 530];
 /// `PRECONDITION_FAILED`: a queue of that name has other arguments.
 const OTHERWISE_DECLARED: u16 = 406;
 
-pub(super) fn trouble(error: &lapin::Error) -> ConnectError {
+/// What an error of the broker means, with what a person can do about it.
+pub fn trouble(error: &lapin::Error) -> ConnectError {
     let reason = said(error);
     match error.kind() {
         ErrorKind::ProtocolError(refusal) if NOT_ALLOWED.contains(&refusal.get_id()) => {

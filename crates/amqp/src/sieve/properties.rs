@@ -1,6 +1,6 @@
 //! Rebuilds a message's properties from those that this program reads; the others are dropped. Pure.
 
-use super::super::headers::{LOST, SIGNATURE};
+use crate::message::{LOST, SIGNATURE};
 
 /// The headers that this program reads.
 const HEADERS: [&[u8]; 3] = [b"x-delivery-count", SIGNATURE.as_bytes(), LOST.as_bytes()];

@@ -9,7 +9,7 @@ use super::connection::{ANSWER, answered};
 use queue::QueueError;
 
 /// Starts a consumer. If the answer does not come in time, the channel is closed.
-pub(super) async fn consume(
+pub async fn consume(
     channel: &Channel,
     queue: ShortString,
     tag: ShortString,
@@ -21,7 +21,7 @@ pub(super) async fn consume(
 
 /// Closes a channel on which an answer is outstanding. A consumer that starts late would take messages and never return
 /// them, or lock every other process out of an exclusive queue.
-pub(super) fn close(channel: &Channel) {
+pub fn close(channel: &Channel) {
     let channel = channel.clone();
     tasks::brief(async move {
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;

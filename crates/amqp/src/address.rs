@@ -2,16 +2,63 @@
 
 use std::net::Ipv4Addr;
 
+use lapin::ConnectionProperties;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
+use super::authority::trusted;
+use super::connection::{ANSWER, ConnectError, in_time};
+use super::redact;
+use super::sieve::{self, Closing};
 use http_client::{LOCALHOST, is_loopback};
 use queue::QueueError;
 
+const HEARTBEAT_SECONDS: u16 = 10;
+
+/// Where the broker is, and what identifies each side.
+#[derive(Clone)]
+pub struct Address {
+    uri: AMQPUri,
+    /// The PEM certificates to trust, exclusively.
+    authority: Option<String>,
+    /// Shown in the broker's list of connections.
+    program: String,
+}
+
+impl Address {
+    /// Checks the address without connecting. `authority` holds PEM certificates to trust instead of the system's.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`]: the URL is not a broker's address, or is plain text without permission, or there is no
+    /// certificate to trust.
+    pub fn new(
+        url: &SecretString,
+        allow_plain: bool,
+        authority: Option<&str>,
+        program: &str,
+    ) -> Result<Self, QueueError> {
+        let uri = read(url, allow_plain)?;
+        Ok(Self { authority: trusted(&uri.scheme, authority)?, uri, program: program.to_owned() })
+    }
+
+    /// Opens a connection, and does nothing over it yet. `purpose` is its name in the broker's list of connections.
+    pub async fn open(&self, purpose: &str) -> Result<Closing, ConnectError> {
+        let mut uri = self.uri.clone();
+        uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
+        uri.query.connection_timeout = u64::try_from(ANSWER.as_millis()).ok();
+        let name = format!("{} {purpose} {}", self.program, std::process::id());
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let tls = OwnedTLSConfig { identity: None, cert_chain: self.authority.clone() };
+        redact::remember(&uri.authority.userinfo.password);
+        in_time(Box::pin(sieve::connect(uri, properties, tls))).await
+    }
+}
+
 /// Parses the address. Without TLS, the password and the jobs can be read on the way to another machine, so that has to
 /// be allowed.
-pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, QueueError> {
+fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, QueueError> {
     let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
         QueueError::Refused("broker.url is not a URL such as amqps://user:password@host:5671/%2f".to_owned())
     })?;

@@ -25,7 +25,7 @@ use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-pub(super) use closing::Closing;
+pub use closing::Closing;
 use frames::Frames;
 
 /// The frame size to negotiate, which is also the largest that the broker offers by default.

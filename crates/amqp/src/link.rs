@@ -6,16 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::StreamExt;
 use lapin::{Connection, Event};
 use rand::RngExt;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::connection::{ConnectError, Live, answered, is_absence};
+use super::connection::{ConnectError, Live, answered};
 use super::redact::{self, said};
 use super::sieve::Closing;
-use super::topology::{Topology, queue};
 use queue::QueueError;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
@@ -23,10 +23,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often the connection's state is checked. No loss without an event is known, but one would go unnoticed.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 
+/// What a [`Link`] does with its broker.
+#[async_trait]
+pub trait Opener: Send + Sync + 'static {
+    /// Opens a connection that is ready for use.
+    async fn open(&self) -> Result<Closing, ConnectError>;
+
+    /// Declares what is used over the connection.
+    async fn declare(&self, connection: &Connection) -> lapin::Result<()>;
+}
+
 /// One connection of the process, supervised.
-pub(super) struct Link {
+pub struct Link {
     current: watch::Receiver<LinkState>,
-    topology: Topology,
+    opener: Arc<dyn Opener>,
     _stop: DropGuard,
 }
 
@@ -39,34 +49,28 @@ enum LinkState {
 }
 
 impl Link {
-    /// Keeps a connection that `connect` opens. `purpose` names it in the log.
-    pub(super) fn start<F>(
-        topology: Topology,
-        purpose: &'static str,
-        connect: impl Fn() -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<Closing, ConnectError>> + Send,
-    {
+    /// Keeps a connection that `opener` opens. `purpose` names it in the log.
+    pub fn start(purpose: &'static str, opener: impl Opener) -> Self {
         let (sender, current) = watch::channel(LinkState::Connecting);
         let stop = CancellationToken::new();
-        let stopped = stop.clone();
+        let opener: Arc<dyn Opener> = Arc::new(opener);
+        let (stopped, supervised) = (stop.clone(), Arc::clone(&opener));
         tasks::lasting(async move {
-            stopped.run_until_cancelled(supervise(purpose, connect, sender)).await;
+            stopped.run_until_cancelled(supervise(purpose, supervised.as_ref(), sender)).await;
         });
-        Self { current, topology, _stop: stop.drop_guard() }
+        Self { current, opener, _stop: stop.drop_guard() }
     }
 
     /// Declares the queues again, in case one was deleted. A failure is only logged: it shows where the queue is
     /// used.
-    pub(super) async fn redeclare(&self, live: &Live) {
-        if let Err(error) = answered(declare(&self.topology, &live.connection)).await {
+    pub async fn redeclare(&self, live: &Live) {
+        if let Err(error) = answered(self.opener.declare(&live.connection)).await {
             tracing::warn!(%error, "cannot declare the queues");
         }
     }
 
     /// The connection, if it is open right now.
-    pub(super) fn live(&self) -> Result<Live, QueueError> {
+    pub fn live(&self) -> Result<Live, QueueError> {
         match &*self.current.borrow() {
             LinkState::Live(live) => Ok(live.clone()),
             LinkState::Connecting => {
@@ -77,7 +81,7 @@ impl Link {
     }
 
     /// Resolves when the configuration does not match what is declared on the broker.
-    pub(super) async fn configuration_mismatch(&self) -> QueueError {
+    pub async fn configuration_mismatch(&self) -> QueueError {
         let mut current = self.current.clone();
         let settled =
             current.wait_for(|state| matches!(state, LinkState::Down(ConnectError::Misconfigured(_)))).await;
@@ -93,7 +97,7 @@ impl Link {
     }
 
     /// Waits for the connection. An error that a person has to fix ends the wait at once.
-    pub(super) async fn wait(&self, patience: Duration) -> Result<Live, QueueError> {
+    pub async fn wait(&self, patience: Duration) -> Result<Live, QueueError> {
         let mut current = self.current.clone();
         let settled = current.wait_for(|state| {
             matches!(
@@ -108,13 +112,10 @@ impl Link {
     }
 }
 
-async fn supervise<F>(purpose: &'static str, connect: impl Fn() -> F, state: watch::Sender<LinkState>)
-where
-    F: Future<Output = Result<Closing, ConnectError>>,
-{
+async fn supervise(purpose: &'static str, opener: &dyn Opener, state: watch::Sender<LinkState>) {
     let mut pause = SHORTEST_PAUSE;
     loop {
-        match connect().await {
+        match opener.open().await {
             Ok(connection) => {
                 pause = SHORTEST_PAUSE;
                 tracing::info!(purpose, "connected to the broker");
@@ -174,19 +175,4 @@ async fn live(connection: Closing, state: &watch::Sender<LinkState>) -> String {
     };
     lost.cancel();
     reason
-}
-
-/// Declares every queue of the fleet.
-pub(super) async fn declare(topology: &Topology, connection: &Connection) -> lapin::Result<()> {
-    let channel = connection.create_channel().await?;
-    topology.declare(&channel).await?;
-    for (name, arguments) in topology.of_tokens() {
-        match queue(&channel, name, arguments).await {
-            // The queue's node is away; a process that needs tokens waits for it.
-            Err(error) if is_absence(&error) => return Ok(()),
-            declared => declared?,
-        }
-    }
-    let _ = channel.close(200, "declared".into()).await;
-    Ok(())
 }
