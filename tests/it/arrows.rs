@@ -75,7 +75,7 @@ fn a_lower_crate_needs_no_higher_one() {
         "http_client cli ledger",
         "bynder imatag media notify queue",
         "amqp budget config decide",
-        "rabbitmq telemetry traces",
+        "breakers rabbitmq telemetry traces",
         "wiring sandbox laws",
         "standing restore",
         "page",

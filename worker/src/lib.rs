@@ -6,7 +6,6 @@
 
 pub mod approval;
 mod blame;
-pub mod breaker;
 mod close;
 mod conclude;
 mod consume;

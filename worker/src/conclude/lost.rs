@@ -89,10 +89,10 @@ mod tests {
 
     use super::super::conclude;
     use super::*;
-    use crate::breaker::Blame;
     use crate::end::{StepEnd, Wait};
     use crate::service_times::Expected;
     use crate::settings::samples;
+    use breakers::Blame;
     use decide::Rungs;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;

@@ -22,7 +22,7 @@ use text::TextFields;
 const VARIABLE: &str = "CONNECTOR_LOG";
 
 /// The project's own crates, which log at a higher level than libraries.
-pub const OWN: [&str; 25] = [
+pub const OWN: [&str; 26] = [
     "common",
     "tasks",
     "files",
@@ -37,6 +37,7 @@ pub const OWN: [&str; 25] = [
     "rabbitmq",
     "config",
     "decide",
+    "breakers",
     "media",
     "notify",
     "telemetry",

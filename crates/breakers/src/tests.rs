@@ -1,5 +1,3 @@
-mod laws;
-
 use futures::FutureExt;
 
 use super::*;

@@ -1,7 +1,18 @@
 //! Stops or slows the intake of jobs when a service is out, a right is missing, or a step fails job after job.
 //!
-//! This module decides whether the job or the service is at fault; the evidence comes from probes that concern no
-//! asset (`crate::probe`).
+//! The main type is [`Breakers`], shared by everything that takes jobs: [`Breakers::acquire`] waits until jobs may be
+//! taken. It decides whether the job or the service is at fault; the evidence comes from the worker's probes, which
+//! concern no asset.
+//!
+//! ```
+//! use breakers::{Breakers, Service, Trouble};
+//!
+//! let breakers = Breakers::default();
+//! breakers.trip(Service::Imatag, Trouble::Outage, "503");
+//! assert!(breakers.is_out(Service::Imatag) && !breakers.is_out(Service::Bynder));
+//! breakers.answers_again(Service::Imatag);
+//! assert!(breakers.worst().is_none());
+//! ```
 
 mod refusals;
 mod slowdown;

@@ -3,17 +3,20 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use breakers::{Breakers, Pace, Trouble};
 use bynder::{BynderError, Right};
-use common::job::{Job, Lane, RunId};
+use common::job::{Job, Lane, RunId, Step};
 use common::outcome::{FailureClass, Outcome};
+use common::service::Service;
 use futures::FutureExt;
 use http_client::Sent;
 use imatag::{Attempted, ImatagError};
 use jiff::Timestamp;
 use queue::Settlement;
+use tokio::time::Instant;
 
-use super::super::*;
 use crate::blame::attribute;
 use crate::conclude::conclude;
 use crate::end::StepEnd;
