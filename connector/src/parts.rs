@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use breakers::Breakers;
 use budget::{Budget, Records};
 use common::failure::Failure;
 use common::service::Service;
@@ -16,7 +17,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wiring::quiet_hours;
-use worker::breaker::Breakers;
 
 pub(crate) struct Parts {
     pub(crate) budget: Budget,
@@ -99,7 +99,7 @@ pub(crate) async fn parts(config: &Config, metrics: Metrics) -> Result<Parts, Fa
         spool,
         readers: Arc::new(worker::wiring::readers(config)),
         budget: budget.clone(),
-        breakers: worker::breaker::Breakers::for_wire(proven),
+        breakers: breakers::Breakers::for_wire(proven),
         probes: worker::Probes::default(),
         approval: worker::approval::Approval::default(),
         service_times: worker::ServiceTimes::new(&settings.rungs),

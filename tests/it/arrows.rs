@@ -74,10 +74,10 @@ fn a_lower_crate_needs_no_higher_one() {
         "tasks files",
         "http_client cli ledger",
         "bynder imatag media notify queue",
-        "budget config",
-        "rabbitmq telemetry traces",
+        "amqp budget config decide",
+        "breakers rabbitmq telemetry traces",
         "wiring sandbox laws",
-        "standing",
+        "standing restore",
         "page",
         "worker producer",
         "connector",
@@ -95,9 +95,11 @@ fn a_lower_crate_needs_no_higher_one() {
 }
 
 #[test]
-fn plain_types_need_no_runtime_no_network_and_no_database() {
+fn plain_types_and_decisions_need_no_runtime_no_network_and_no_database() {
     for other in ["tokio", "tokio-util", "reqwest", "lapin", "rusqlite", "axum"] {
-        assert!(!needed_by("common").contains(other), "{other}");
+        for pure in ["common", "crates/decide"] {
+            assert!(!needed_by(pure).contains(other), "{pure}: {other}");
+        }
     }
 }
 

@@ -4,10 +4,10 @@ use bynder::BynderError;
 use common::job::{Job, Step};
 use common::service::Service;
 
-use crate::breaker::{Blame, Breakers, Pace, Trouble};
 use crate::end::{StepEnd, Wait};
 use crate::error::{Against, StepError, Verdict};
 use crate::probe::{Probed, ServiceHealth};
+use breakers::{Blame, Breakers, Pace, Trouble};
 
 /// Reports the end of the step to the breakers. For a failed step, returns whether the job or the service is at
 /// fault.

@@ -8,12 +8,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::breaker::Trouble;
 use crate::environment::Environment;
 use crate::handle::handle;
 use crate::isolation::Isolation;
 use crate::probe::{Probed, ServiceHealth};
 use crate::receive::Receiver;
+use breakers::Trouble;
 
 /// Submits held per upload slot: one that uploads, and one that downloads its file meanwhile. More would wait for a
 /// slot while holding the permits that later steps need.

@@ -17,13 +17,13 @@ use queue::{Locks, QueueError};
 use telemetry::Metrics;
 
 use crate::approval::Approval;
-use crate::breaker::Breakers;
 use crate::environment::Environment;
 use crate::inspect::Inspector;
 use crate::leases::StepLease;
 use crate::service_times::ServiceTimes;
 use crate::services::{Portal, Watermarker};
 use crate::settings::Settings;
+use breakers::Breakers;
 
 /// The services and what is known about them, with the permission to change the job's asset.
 #[derive(Clone)]

@@ -10,12 +10,12 @@ use queue::{JobConsumer, Locks};
 use telemetry::Metrics;
 
 use crate::approval::Approval;
-use crate::breaker::Breakers;
 use crate::inspect::Inspector;
 use crate::probe::{self, Probed, Probes, ServiceHealth};
 use crate::service_times::ServiceTimes;
 use crate::services::{Portal, Watermarker};
 use crate::settings::Settings;
+use breakers::Breakers;
 
 /// The services, the queue and the settings; clones share them.
 #[derive(Clone)]

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::blame::attribute;
-use crate::breaker::Pace;
 use crate::close::close;
 use crate::conclude::{conclude, cut_short, lost, may_resume, panicked, wait_to_be_alone};
 use crate::context::StepContext;
@@ -23,6 +22,7 @@ use crate::renew::run_while_renewing;
 use crate::run_step::run_step;
 use crate::settle::settle;
 use crate::step;
+use breakers::Pace;
 
 /// Lost deliveries after which a job runs alone: if it kills its process, no other job is lost with it.
 const LOST_TO_RUN_ALONE: u32 = 3;

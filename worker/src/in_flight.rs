@@ -50,8 +50,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::decide::Rungs;
     use crate::settings::samples::default_settings;
+    use decide::Rungs;
 
     fn settings() -> Settings {
         Settings { rungs: Rungs::new([5, 30, 120].map(Duration::from_secs).to_vec()), ..default_settings() }

@@ -2,17 +2,15 @@
 //!
 //! Each delivery passes receive → run step → conclude → close → settle, each a function in a module of its name. A
 //! step does the work and returns how it ended; only `conclude` decides what that means for the message, and
-//! `settle` applies it. [`consume()`] is the loop, and drains at the end. Decisions without I/O are in [`decide`].
+//! `settle` applies it. [`consume()`] is the loop, and drains at the end. Decisions without I/O are in the crate [`decide`].
 
 pub mod approval;
 mod blame;
-pub mod breaker;
 mod close;
 mod conclude;
 mod consume;
 mod context;
 mod dead_letters;
-pub mod decide;
 mod end;
 mod environment;
 mod error;

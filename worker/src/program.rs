@@ -31,12 +31,12 @@ use wiring::quiet_hours;
 use wiring::written_fields;
 
 use crate::approval::Approval;
-use crate::breaker::Breakers;
 use crate::dead_letters::settle_dead_letters;
 use crate::environment::Environment;
 use crate::probe::Probes;
 use crate::service_times::ServiceTimes;
 use crate::settings::Settings;
+use breakers::Breakers;
 
 /// How often the state of the broker and the services is reported.
 const POLL_EVERY: Duration = Duration::from_millis(500);

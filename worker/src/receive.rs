@@ -10,14 +10,14 @@ use queue::{Delivery, QueueError, StepSet};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wiring::quiet_hours;
 
-use crate::breaker::{BreakerPermit, Turn};
 use crate::conclude::put_off;
 use crate::context::StepContext;
-use crate::decide::{Obstacles, open_steps};
 use crate::environment::Environment;
 use crate::isolation::Isolation;
 use crate::settle::settle;
 use crate::step;
+use breakers::{BreakerPermit, Turn};
+use decide::{Obstacles, open_steps};
 
 /// The pause after the queue failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);

@@ -42,10 +42,10 @@ mod tests {
     use queue::Settlement;
 
     use super::*;
-    use crate::breaker::Blame;
     use crate::conclude::conclude;
     use crate::service_times::Expected;
     use crate::settings::samples::default_settings;
+    use breakers::Blame;
 
     #[tokio::test(start_paused = true)]
     async fn a_step_that_panics_twice_fails_its_job_and_says_so() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use common::job::Job;
 
-use crate::decide::{LONGEST_POLL, Rungs};
+use decide::{LONGEST_POLL, Rungs};
 
 /// What a service works on while a job waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use imatag::Directory;
 use media::Checks;
 use wiring::WrittenFields;
 
-use crate::decide::Rungs;
+use decide::Rungs;
 
 /// The settings of the three steps.
 #[derive(Debug, Clone)]

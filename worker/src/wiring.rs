@@ -9,8 +9,8 @@ use media::Checks;
 use media::reader::{Options, Readers};
 use wiring::WrittenFields;
 
-use crate::decide::Rungs;
 use crate::settings::Settings;
+use decide::Rungs;
 
 /// A single GET shows a saved version sooner than the listing does: after this many index lags it will not show.
 const UNSEEN_LAGS: u32 = 2;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use breakers::Trouble;
 use cli::options::GlobalOptions;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
@@ -18,7 +19,6 @@ use telemetry::{Metrics, Readiness};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wiring::quiet_hours;
-use worker::breaker::Trouble;
 
 use crate::parts::{self, Parts};
 use crate::systemd;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use breakers::{Breakers, Trouble};
 use cli::options::GlobalOptions;
 use cli::output;
 use cli::signals::stop_on_signals;
@@ -17,7 +18,6 @@ use queue::JobPublisher;
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use wiring::quiet_hours;
-use worker::breaker::{Breakers, Trouble};
 
 use crate::parts::{self, Parts};
 

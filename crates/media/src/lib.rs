@@ -49,11 +49,11 @@
 
 mod checks;
 mod compare;
-#[cfg(test)]
-mod pairs;
 mod read;
 pub mod reader;
 mod result;
+#[cfg(test)]
+mod tests;
 
 pub use checks::Checks;
 pub use common::check::{Check, Obstacle};

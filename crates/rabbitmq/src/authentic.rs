@@ -17,10 +17,10 @@ use sha2::Sha256;
 
 use super::Connections;
 use super::arguments::ROUTING_KEY;
-use super::connection::{ConnectError, in_time, is_absence};
 use super::feed::Received;
-use super::headers::SIGNATURE;
 use super::topology::Topology;
+use amqp::message::SIGNATURE;
+use amqp::{ConnectError, in_time, is_absence};
 use queue::QueueError;
 
 /// The shortest key, in bytes of its text.

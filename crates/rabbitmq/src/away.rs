@@ -8,8 +8,8 @@ use lapin::types::ShortString;
 
 use super::Connections;
 use super::arguments::Arguments;
-use super::connection::{ANSWER, Live, answered, is_absence};
 use super::topology::queue;
+use amqp::{ANSWER, Live, answered, is_absence};
 use queue::QueueError;
 
 const POLL_EVERY: Duration = Duration::from_secs(2);

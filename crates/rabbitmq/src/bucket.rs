@@ -9,7 +9,6 @@ use std::collections::HashSet;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deadpool::managed::Object;
 use futures::StreamExt;
 
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions};
@@ -21,14 +20,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::away::{REMEDY, housed};
-use super::channels::{Channels, Opened, Opening, discard};
-use super::connection::{ANSWER, answered, is_absence};
-use super::consuming::close;
 use super::message::{properties, small};
 use super::note::{Note, Says};
 use super::publisher::takes_nothing;
-use super::redact::said;
 use super::topology::Topology;
+use amqp::{ANSWER, Channels, Opened, Pooled, answered, close, discard, is_absence, said};
 use common::asset::AssetId;
 use common::fault::{Guard, guard_is_on};
 use common::job::JobId;
@@ -42,7 +38,7 @@ pub(super) const MOST_FOUND: u16 = 2000;
 
 /// A queue of leases that this process holds.
 pub(super) struct Bucket {
-    opened: Object<Opening>,
+    opened: Pooled,
     /// The channels that notes are published over.
     notes: Channels,
     queue: ShortString,
@@ -188,7 +184,7 @@ impl Bucket {
             }
         }
         // Without a cancel before, closing the channel requeues the notes in the same moment as it ends the consumer.
-        let Opened { channel, .. } = Object::take(self.opened);
+        let Opened { channel, .. } = Pooled::take(self.opened);
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
     }
 

@@ -1,31 +1,19 @@
-//! Connects to the broker: where it is, and what is checked before a connection is used.
+//! Connects to the broker: what is checked and declared before a connection is used.
 
-use std::sync::Arc;
-
-use lapin::ConnectionProperties;
-use lapin::tcp::OwnedTLSConfig;
-use lapin::uri::AMQPUri;
+use async_trait::async_trait;
+use lapin::Connection;
 
 use super::authentic::{Signer, compare_key};
-use super::connection::{ANSWER, ConnectError, in_time};
 use super::generation::supersede;
 use super::lease::prove_exclusive;
-use super::link::{Link, declare};
 use super::portal_check::compare_portal;
-use super::redact;
-use super::sieve::{self, Closing};
-use super::topology::Topology;
+use super::topology::{Topology, queue};
+use amqp::{Address, Closing, ConnectError, Link, Opener, in_time, is_absence};
 
-const HEARTBEAT_SECONDS: u16 = 10;
-
-/// Where the broker is, and what to declare there.
+/// The broker, and what to declare there.
 #[derive(Clone)]
 pub(super) struct Target {
-    pub(super) uri: AMQPUri,
-    /// The PEM certificates to trust, exclusively.
-    pub(super) authority: Option<String>,
-    /// Shown in the broker's list of connections.
-    pub(super) program: String,
+    pub(super) address: Address,
     pub(super) topology: Topology,
     /// Has the fleet's keys.
     pub(super) signer: Signer,
@@ -52,36 +40,43 @@ impl Purpose {
 
 /// Starts a supervised connection.
 pub(super) fn link(target: &Target, purpose: Purpose) -> Link {
-    let (topology, target) = (target.topology.clone(), Arc::new(target.clone()));
-    Link::start(topology, purpose.name(), move || {
-        let target = Arc::clone(&target);
-        async move { connect(&target, purpose).await }
-    })
+    Link::start(purpose.name(), Connecting { target: target.clone(), purpose })
 }
 
-/// Opens a connection that fits the fleet: it has the fleet's portal, key and release, and the broker keeps leases
-/// apart.
-async fn connect(target: &Target, purpose: Purpose) -> Result<Closing, ConnectError> {
-    let Target { topology, signer, .. } = target;
-    let connection = open(target, purpose.name()).await?;
-    compare_portal(topology, signer, &connection).await?;
-    compare_key(topology, signer, &connection, true).await?;
-    supersede(&connection).await?;
-    in_time(declare(topology, &connection)).await?;
-    if purpose == Purpose::Leases {
-        prove_exclusive(topology, &connection, false).await?;
+struct Connecting {
+    target: Target,
+    purpose: Purpose,
+}
+
+#[async_trait]
+impl Opener for Connecting {
+    /// Opens a connection that fits the fleet: it has the fleet's portal, key and release, and the broker keeps leases
+    /// apart.
+    async fn open(&self) -> Result<Closing, ConnectError> {
+        let Target { address, topology, signer } = &self.target;
+        let connection = address.open(self.purpose.name()).await?;
+        compare_portal(topology, signer, &connection).await?;
+        compare_key(topology, signer, &connection, true).await?;
+        supersede(&connection).await?;
+        in_time(self.declare(&connection)).await?;
+        if self.purpose == Purpose::Leases {
+            prove_exclusive(topology, &connection, false).await?;
+        }
+        Ok(connection)
     }
-    Ok(connection)
-}
 
-/// Opens a connection, and does nothing over it yet.
-pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Closing, ConnectError> {
-    let mut uri = target.uri.clone();
-    uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
-    uri.query.connection_timeout = u64::try_from(ANSWER.as_millis()).ok();
-    let name = format!("{} {purpose} {}", target.program, std::process::id());
-    let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let tls = OwnedTLSConfig { identity: None, cert_chain: target.authority.clone() };
-    redact::remember(&uri.authority.userinfo.password);
-    in_time(Box::pin(sieve::connect(uri, properties, tls))).await
+    /// Declares every queue of the fleet.
+    async fn declare(&self, connection: &Connection) -> lapin::Result<()> {
+        let channel = connection.create_channel().await?;
+        self.target.topology.declare(&channel).await?;
+        for (name, arguments) in self.target.topology.of_tokens() {
+            match queue(&channel, name, arguments).await {
+                // The queue's node is away; a process that needs tokens waits for it.
+                Err(error) if is_absence(&error) => return Ok(()),
+                declared => declared?,
+            }
+        }
+        let _ = channel.close(200, "declared".into()).await;
+        Ok(())
+    }
 }

@@ -11,12 +11,12 @@ use lapin::types::ShortString;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::connection::Live;
 use super::feed::{Feed, Received};
 use super::message::Failed;
 use super::newer::may_be_lost;
 use super::topology::{Topology, WORK};
 use super::{Broker, Connections, send_back};
+use amqp::Live;
 use common::fault;
 use common::job::{Job, MessageError};
 use queue::{

@@ -13,8 +13,7 @@ use lapin::options::QueuePurgeOptions;
 use lapin::types::ShortString;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::connection::{ANSWER, Live, answered};
-use super::link::Link;
+use amqp::{ANSWER, Link, Live, answered};
 use common::boot_clock::since_boot;
 use queue::QueueError;
 

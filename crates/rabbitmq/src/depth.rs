@@ -6,9 +6,9 @@ use std::time::Duration;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
 
-use super::connection::{ANSWER, answered};
 use super::topology::WORK;
 use super::{Broker, Connections};
+use amqp::{ANSWER, answered};
 use ledger::QueueCheck;
 use queue::{Depth, QueueError};
 

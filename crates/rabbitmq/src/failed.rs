@@ -12,11 +12,11 @@ use lapin::options::{BasicGetOptions, BasicNackOptions};
 use lapin::types::ShortString;
 use tokio::time::Instant;
 
-use super::connection::{ANSWER, Live, answered};
 use super::feed::Received;
 use super::message::{Failed, encode_dropped, job_properties, properties};
 use super::publisher::Message;
 use super::{Broker, Connections};
+use amqp::{ANSWER, Live, answered};
 use common::job::{JobId, MessageError};
 use queue::{FailedFilter, FailedJob, FailedJobs, OnProgress, QueueError, Records, Selection};
 

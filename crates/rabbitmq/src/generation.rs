@@ -5,8 +5,8 @@
 use lapin::Connection;
 use lapin::options::ExchangeDeleteOptions;
 
-use super::connection::{ConnectError, in_time};
 use super::topology::Topology;
+use amqp::{ConnectError, in_time};
 
 /// Declares the exchange as this release's, unless a process of the earlier release is running.
 pub(super) async fn supersede(connection: &Connection) -> Result<(), ConnectError> {

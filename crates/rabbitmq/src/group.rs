@@ -16,15 +16,13 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::announcement::{Announcement, Complaints};
-use super::connection::{ANSWER, answered};
-use super::consuming::close;
 use super::message::properties;
 use super::presence::Presence;
 use super::publisher::Message;
-use super::redact::said;
 use super::topology::Topology;
 use super::wish::pause_in;
 use super::{Broker, Connections};
+use amqp::{ANSWER, answered, close, said};
 use budget::{Beat, Budget, News, OperatorPause};
 use queue::QueueError;
 

@@ -14,12 +14,11 @@ use lapin::types::{FieldTable, ShortString};
 use tokio::time::Instant;
 
 use super::RabbitConsumer;
-use super::connection::{ANSWER, Live, answered};
-use super::consuming::consume;
 use super::feed::{Counted, Received};
 use super::message::job_properties;
 use super::publisher::Message;
 use super::topology::HOLD_RETURN;
+use amqp::{ANSWER, Live, answered, consume};
 use common::job::Job;
 use queue::QueueError;
 

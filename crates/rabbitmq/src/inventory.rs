@@ -9,12 +9,12 @@ use lapin::types::{FieldTable, ShortString};
 use super::Settings;
 use super::authentic::compare_key;
 use super::away::is_away;
-use super::connect::{Target, open};
-use super::connection::{ANSWER, ConnectError, answered, is_absence};
+use super::connect::Target;
 use super::lease::prove_exclusive;
 use super::portal_check::compare_portal;
 use super::topology::WORK;
 use super::wish::pause_in;
+use amqp::{ANSWER, ConnectError, answered, is_absence};
 use budget::OperatorPause;
 use queue::{Depth, QueueError};
 
@@ -54,7 +54,7 @@ impl Inventory {
     pub async fn take(settings: &Settings) -> Result<Self, QueueError> {
         let target = settings.target()?;
         let topology = &target.topology;
-        let connection = open(&target, "looking").await?;
+        let connection = target.address.open("looking").await?;
         let mut counts = HashMap::new();
         let (mut missing, mut away) = (Vec::new(), Vec::new());
         for queue in topology.queues() {
@@ -117,7 +117,7 @@ async fn count(connection: &Connection, queue: ShortString) -> Result<Seen, Queu
         }
         Ok(Err(error)) if is_away(&error) => Ok(Seen::Away),
         Ok(Err(error)) if is_absence(&error) => Ok(Seen::Absent),
-        Ok(Err(error)) => Err(QueueError::from(super::connection::trouble(&error))),
+        Ok(Err(error)) => Err(QueueError::from(amqp::trouble(&error))),
         Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
     }
 }

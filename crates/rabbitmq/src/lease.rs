@@ -17,12 +17,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bucket::{Bucket, Denied, MOST_FOUND, exclusively};
-use super::channels::{Channels, For};
-use super::connection::{ConnectError, in_time, is_absence};
 use super::contact::Contact;
-use super::link::Link;
 use super::topology::Topology;
 use super::{Broker, Connections};
+use amqp::{Channels, ConnectError, For, Link, in_time, is_absence};
 use common::asset::AssetId;
 use common::fault::{self, guard_is_on};
 use common::job::JobId;

@@ -2,7 +2,7 @@
 //!
 //! The main type is [`Broker`], this process's connections; it returns a type for each role, such as
 //! [`RabbitPublisher`] and [`RabbitConsumer`], which implement the traits of the crate `queue`. A process has three
-//! connections, each supervised by a `link`: one to publish, which the broker may block; one to consume and
+//! connections, each supervised by the crate `amqp`: one to publish, which the broker may block; one to consume and
 //! acknowledge, which it never blocks; one for leases, which end with it. A delivery is acknowledged only after its
 //! successor message is confirmed, so a crash duplicates a job at worst, and a duplicate job checks before it acts.
 //!
@@ -20,18 +20,13 @@
 //! }
 //! ```
 
-mod address;
 mod announcement;
 mod arguments;
 mod authentic;
-mod authority;
 mod away;
 mod bucket;
-mod channels;
 mod connect;
-mod connection;
 mod consumer;
-mod consuming;
 mod contact;
 mod dead;
 mod depth;
@@ -39,11 +34,9 @@ mod failed;
 mod feed;
 mod generation;
 mod group;
-mod headers;
 mod hold;
 mod inventory;
 mod lease;
-mod link;
 mod members;
 mod message;
 mod minting;
@@ -55,11 +48,9 @@ mod portal_check;
 mod presence;
 mod producer;
 mod publisher;
-mod redact;
 mod rejected;
 mod roll_call;
 mod send_back;
-mod sieve;
 mod tokens;
 mod topology;
 mod wish;
@@ -72,23 +63,22 @@ use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio_util::sync::DropGuard;
 
+use amqp::{ANSWER, Address, Link, Live};
 use authentic::Signer;
 use connect::{Purpose, Target};
-use connection::{ANSWER, Live};
 use contact::Contact;
 use lease::Leases;
-use link::Link;
 use members::DeploymentMembers;
 use publisher::Publisher;
 use queue::QueueError;
 use topology::Topology;
 
+pub use amqp::message::SIGNATURE as SIGNATURE_HEADER;
 pub use authentic::MessageKeys;
 pub use consumer::RabbitConsumer;
 pub use dead::{Dead, DeadLetters};
 pub use failed::RabbitFailedJobs;
 pub use group::EgressGroup;
-pub use headers::SIGNATURE as SIGNATURE_HEADER;
 pub use inventory::Inventory;
 pub use lease::RabbitLocks;
 pub use message::{Failed, decode_event, encode_event};
@@ -132,11 +122,8 @@ impl Settings {
     }
 
     fn target(&self) -> Result<Target, QueueError> {
-        let uri = address::read(&self.url, self.allow_plain)?;
         Ok(Target {
-            authority: authority::trusted(&uri.scheme, self.authority.as_deref())?,
-            uri,
-            program: self.program.clone(),
+            address: Address::new(&self.url, self.allow_plain, self.authority.as_deref(), &self.program)?,
             topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group, &self.portal)?,
             signer: Signer::new(&self.keys, &self.prefix, &self.portal),
         })

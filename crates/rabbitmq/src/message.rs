@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use amqp::message::MOST_RECORD_BYTES;
 use common::asset::AssetId;
 use common::job::{Job, JobId, MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError, RunId, check_version};
 use common::outcome::OutcomeEvent;
@@ -14,8 +15,6 @@ use common::parse_error::of_json;
 
 /// How many bytes of an unreadable message are kept for a person to look at.
 const MOST_KEPT: usize = 4096;
-/// The largest outcome or failed job: a job and its result.
-pub(super) const MOST_RECORD_BYTES: usize = 4 * MOST_MESSAGE_BYTES;
 /// Persistent: dead-lettering preserves a message's delivery mode, also in quorum queues.
 const PERSISTENT: u8 = 2;
 

@@ -12,11 +12,10 @@ use lapin::{BasicProperties, Channel, Confirmation, Consumer};
 
 use super::EgressGroup;
 use super::bucket::{Denied, exclusively};
-use super::connection::{ANSWER, answered};
 use super::contact::Contact;
 use super::presence::Presence;
-use super::redact::said;
 use super::topology::Topology;
+use amqp::{ANSWER, answered, said};
 use budget::{BrokerView, Budget, Duty, Minter, Timing, Token};
 use common::boot_clock::since_boot;
 use queue::QueueError;

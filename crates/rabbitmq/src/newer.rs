@@ -7,10 +7,10 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::feed::Received;
-use super::headers::LOST;
 use super::message::properties;
 use super::publisher::Message;
 use super::{Broker, Connections};
+use amqp::message::LOST;
 use queue::QueueError;
 
 /// How long such a message waits before it is delivered again, perhaps to a process that can read it.

@@ -10,11 +10,9 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
-use super::connection::{ANSWER, answered};
-use super::consuming::consume;
 use super::message::{decode_event, is_dropped, versioned};
-use super::redact::said;
 use super::{Broker, Connections};
+use amqp::{ANSWER, answered, consume, said};
 use common::job::MessageError;
 use common::outcome::OutcomeEvent;
 use ledger::Ledger;

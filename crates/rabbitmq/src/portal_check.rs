@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Connections;
 use super::authentic::Signer;
-use super::connection::{ANSWER, ConnectError, in_time, is_absence};
 use super::feed::Received;
 use super::message::{Failed, small};
 use super::topology::Topology;
+use amqp::{ANSWER, ConnectError, in_time, is_absence};
 use common::job::Job;
 use common::outcome::{Failure, FailureClass, Outcome};
 use queue::QueueError;

@@ -12,7 +12,7 @@ use lapin::Channel;
 use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 
-use super::connection::answered;
+use amqp::answered;
 use queue::QueueError;
 
 /// Checks before a message that was present counts as gone: it seems to be while another process reads it.

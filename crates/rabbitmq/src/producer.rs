@@ -9,12 +9,11 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ErrorKind};
 use tokio::time::Instant;
 
-use super::connection::{ANSWER, Live};
 use super::message::properties;
 use super::portal_check::{ProducerCard, card, own_portal};
 use super::publisher::Message;
-use super::redact::said;
 use super::{Broker, Connections};
+use amqp::{ANSWER, Live, said};
 use queue::{Election, Leadership, QueueError};
 
 /// `RESOURCE_LOCKED`: another connection holds the queue.

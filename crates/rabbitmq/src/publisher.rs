@@ -14,10 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::authentic::Signer;
-use super::channels::{Channels, For, discard};
-use super::connection::ANSWER;
-use super::link::Link;
-use super::redact::said;
+use amqp::{ANSWER, Channels, For, Link, discard, said};
 use queue::QueueError;
 use queue::delivery::Guard;
 

@@ -10,9 +10,8 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::announcement::Announcement;
-use super::connect::open;
-use super::connection::{ANSWER, answered};
 use super::topology::Topology;
+use amqp::{ANSWER, answered};
 use budget::{Beat, MOST_MEMBERS, Timing};
 use queue::QueueError;
 
@@ -38,7 +37,7 @@ pub struct Member {
 pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
     let target = settings.target()?;
     let (control, group) = (Topology::control(), target.topology.group());
-    let connection = open(&target, "looking").await?;
+    let connection = target.address.open("looking").await?;
     let channel = answered(connection.create_channel()).await?;
     let (options, none) = (QueueDeclareOptions::exclusive(), FieldTable::default());
     let own =

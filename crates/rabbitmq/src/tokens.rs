@@ -19,12 +19,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::EgressGroup;
-use super::connection::{ANSWER, answered};
-use super::consuming::consume;
 use super::message::small;
 use super::presence::Presence;
-use super::redact::said;
 use super::topology::Topology;
+use amqp::{ANSWER, answered, consume, said};
 use budget::{Budget, Demand, GOOD_FOR, PREFETCH, Token};
 use common::boot_clock::since_boot;
 use queue::QueueError;

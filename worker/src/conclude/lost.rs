@@ -89,11 +89,11 @@ mod tests {
 
     use super::super::conclude;
     use super::*;
-    use crate::breaker::Blame;
-    use crate::decide::Rungs;
     use crate::end::{StepEnd, Wait};
     use crate::service_times::Expected;
     use crate::settings::samples;
+    use breakers::Blame;
+    use decide::Rungs;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

@@ -11,12 +11,12 @@ use config::Span;
 use jiff::Timestamp;
 use queue::Settlement;
 
-use crate::breaker::Blame;
 use crate::end::{StepEnd, Wait};
 use crate::error::{StepError, Verdict};
 use crate::in_flight;
 use crate::service_times::{Expected, Work};
 use crate::settings::Settings;
+use breakers::Blame;
 
 pub(crate) use lost::{cut_short, dead, lost, may_resume, panicked, put_off};
 
@@ -210,8 +210,8 @@ mod tests {
     use imatag::ImatagError;
 
     use super::*;
-    use crate::decide::Rungs;
     use crate::settings::samples;
+    use decide::Rungs;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

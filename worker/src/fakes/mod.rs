@@ -21,7 +21,6 @@ use telemetry::Metrics;
 use tempfile::TempDir;
 
 use crate::approval::Approval;
-use crate::breaker::Breakers;
 use crate::context::StepContext;
 use crate::end::StepEnd;
 use crate::environment::Environment;
@@ -31,6 +30,7 @@ use crate::probe::Probes;
 use crate::service_times::ServiceTimes;
 use crate::settings::{Settings, samples};
 use crate::step;
+use breakers::Breakers;
 use portal::FakePortal;
 use queue::{FakeLocks, FakeQueue};
 use watermarker::FakeWatermarker;

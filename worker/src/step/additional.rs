@@ -11,8 +11,8 @@ use super::save::{note_added, start_over};
 use super::transfer::additional_name_of;
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::context::StepContext;
-use crate::decide::{OriginalCheck, check_original};
 use crate::error::StepError;
+use decide::{OriginalCheck, check_original};
 
 /// The check, and the save.
 const CALLS: u32 = 2;

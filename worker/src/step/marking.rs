@@ -9,8 +9,8 @@ use common::outcome::FailureClass;
 use super::StepEnd;
 use super::versions::{Found, find};
 use crate::context::StepContext;
-use crate::decide::{UnshownMarker, unshown_marker};
 use crate::error::StepError;
+use decide::{UnshownMarker, unshown_marker};
 
 /// Writes the records of a protected file; repeating it is harmless.
 pub(super) async fn write(context: &StepContext, job: &Job, records: &Records) -> Result<(), StepError> {

@@ -27,12 +27,12 @@ use config::OutputMode;
 use queue::{Attempt, Left, QueueError, lease_patiently};
 
 use crate::context::StepContext;
-use crate::decide::LONGEST_POLL;
 use crate::end::{StepEnd, Stop, Wait};
 use crate::error::StepError;
 use crate::in_flight;
 use crate::leases::{self, StepLease};
 use crate::settings::Settings;
+use decide::LONGEST_POLL;
 use needs::SaveJob;
 
 /// Takes the asset's lease for the effects of this step, waiting for a while; ends the step if it does not get it.

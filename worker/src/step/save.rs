@@ -11,12 +11,10 @@ use super::needs::Files;
 use super::versions::{Found, find, too_many};
 use super::{StepEnd, Stop, Wait, complete, confirm, marking, or_gone};
 use crate::context::StepContext;
-use crate::decide::{
-    ExpectedAtSave, LONGEST_CONVERSION, SaveDecision, decide_from_asset, is_crossed, not_ours,
-};
 use crate::error::StepError;
 use crate::service_times::Work;
 use crate::services::Portal;
+use decide::{ExpectedAtSave, LONGEST_CONVERSION, SaveDecision, decide_from_asset, is_crossed, not_ours};
 
 /// How often changes by people may restart one job.
 const MOST_RESTARTS: u32 = 5;

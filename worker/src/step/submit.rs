@@ -14,10 +14,8 @@ use imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitted};
 use super::save::start_over;
 use super::{StepEnd, Stop, Wait, complete, copy, or_gone, transfer};
 use crate::context::StepContext;
-use crate::decide::{
-    ExpectedAtSubmit, FileDecision, SubmitDecision, decide_file, decide_submit, matches_row,
-};
 use crate::error::StepError;
+use decide::{ExpectedAtSubmit, FileDecision, SubmitDecision, decide_file, decide_submit, matches_row};
 
 pub(super) async fn submit(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let marker = Marker::parse(job.marker_text.as_deref());

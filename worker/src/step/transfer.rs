@@ -15,9 +15,9 @@ use super::needs::{Files, TransferJob};
 use super::save::{Readiness, readiness};
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
 use crate::context::StepContext;
-use crate::decide::{ExpectedAtSave, record_from_listing_row};
 use crate::error::StepError;
 use crate::service_times::Work;
+use decide::{ExpectedAtSave, record_from_listing_row};
 
 pub(super) async fn transfer(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     // An asset that was reserved by the submit stays reserved, however long Imatag takes and whichever worker asks.

@@ -149,7 +149,7 @@ async fn a_failure_while_its_service_is_out_costs_no_attempt() {
     scene.portal.fails("download", unavailable(Sent::No));
     let (alone, _) = waiting(settled(&scene, job(), false).await);
     assert_eq!((alone.attempt, alone.history.len()), (1, 1), "the portal answers");
-    scene.environment.breakers.trip(common::service::Service::Bynder, crate::breaker::Trouble::Outage, "503");
+    scene.environment.breakers.trip(common::service::Service::Bynder, breakers::Trouble::Outage, "503");
     scene.portal.fails("download", unavailable(Sent::No));
     let (out, _) = waiting(settled(&scene, job(), false).await);
     assert_eq!((out.attempt, out.waited_ms, out.history.len()), (0, 0, 1));

@@ -2,5 +2,6 @@
 
 mod close;
 mod handle;
+mod outages;
 mod receive;
 mod settle;

@@ -11,11 +11,11 @@ use queue::{Left, QueueError, Settlement, StepSet};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use crate::breaker::{Pace, Trouble};
 use crate::fakes::queue::delivery;
 use crate::fakes::{NOW, Scene, job};
 use crate::isolation::Isolation;
 use crate::receive::Receiver;
+use breakers::{Pace, Trouble};
 
 fn receiver(scene: &Scene, permits: usize, submits: usize) -> Receiver {
     Receiver {

@@ -1,6 +1,6 @@
 //! `connector restore`: the undo.
 
-mod undo;
+mod choose;
 
 use std::sync::Arc;
 
@@ -11,24 +11,24 @@ use cli::signals::stop_on_signals;
 use common::failure::Failure;
 use common::job::RunId;
 use config::Config;
+use decide::Rungs;
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
 use producer::arguments::{self, RunArguments};
 use producer::portal::{bind_state_to_portal, resolve};
 use queue::{EmbeddedQueue, Locks};
+use restore::{RestoreContext, Totals};
 use serde_json::{Value, json};
 use telemetry::Metrics;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use wiring::command_budget::CommandBudget;
-use worker::decide::Rungs;
 use worker::wiring::longest_unseen;
 
 use crate::arguments::Restore;
 use crate::confirm::confirmed;
 use crate::queues;
-use undo::{RestoreContext, Totals, choose};
 
 pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(), Failure> {
     let filters = RunArguments { filters: command.which.filters.clone(), ..RunArguments::default() };
@@ -64,7 +64,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
         suspect_wait: rungs.suspect(config.worker.request_timeout.0),
         concurrency: config.worker.concurrency,
     };
-    let (to_restore, mut sum) = undo::survey(&context, targets).await?;
+    let (to_restore, mut sum) = restore::survey(&context, targets).await?;
     output::talk(&survey_line(&sum));
     let go = if to_restore.is_empty() || command.dry_run {
         Ok(false)
@@ -75,7 +75,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
     };
     let ended = match go {
         Ok(true) => {
-            undo::restore(&context, to_restore, &mut sum, |target, result| {
+            restore::restore(&context, to_restore, &mut sum, |target, result| {
                 if global.json {
                     output::json(&json!({"asset_id": target.id, "result": result}));
                 } else if result != "restored" {

@@ -22,7 +22,7 @@ use text::TextFields;
 const VARIABLE: &str = "CONNECTOR_LOG";
 
 /// The project's own crates, which log at a higher level than libraries.
-pub const OWN: [&str; 22] = [
+pub const OWN: [&str; 26] = [
     "common",
     "tasks",
     "files",
@@ -33,13 +33,17 @@ pub const OWN: [&str; 22] = [
     "ledger",
     "budget",
     "queue",
+    "amqp",
     "rabbitmq",
     "config",
+    "decide",
+    "breakers",
     "media",
     "notify",
     "telemetry",
     "traces",
     "standing",
+    "restore",
     "page",
     "wiring",
     "producer",

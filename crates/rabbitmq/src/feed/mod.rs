@@ -25,9 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Connections;
-use super::connection::{ANSWER, answered};
-use super::consuming::{close, consume};
-use super::link::Link;
+use amqp::{ANSWER, Link, answered, close, consume};
 use consumers::Tag;
 use queue::QueueError;
 pub(super) use received::{Counted, Received};

@@ -9,8 +9,8 @@ use lapin::types::ShortString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::connection::answered;
 use super::Slot;
+use amqp::answered;
 use common::job::Job;
 use queue::QueueError;
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::save::done;
 use super::{Files, StepContext, StepEnd, StepError, Stop, Work, finish, or_gone};
-use crate::decide::{CannotCopy, copy_fields, is_copy};
+use decide::{CannotCopy, copy_fields, is_copy};
 
 /// How far this machine's clock (when the job began) may be ahead of the portal's (when a copy was created).
 /// Searching further back only costs rows: the copy is recognised by its marker.

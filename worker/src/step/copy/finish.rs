@@ -9,7 +9,7 @@ use common::outcome::{FailureClass, Outcome, Placed};
 use super::super::confirm::{log_awaiting, unseen_for};
 use super::super::save::start_over;
 use super::{Files, StepContext, StepEnd, Stop, Wait, complete, marking, or_gone, own_names};
-use crate::decide::{
+use decide::{
     OriginalCheck, UnshownMarker, check_original, differences, is_copy, records_of_original, unshown_marker,
 };
 

@@ -13,9 +13,9 @@ use super::needs::Files;
 use super::save::{converted, note_added, start_over};
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::context::StepContext;
-use crate::decide::{OriginalCheck, check_original};
 use crate::error::StepError;
 use crate::services::Portal;
+use decide::{OriginalCheck, check_original};
 
 pub(super) use create::can_be_made;
 pub(super) use renew::withdraw;

@@ -10,7 +10,7 @@ use super::super::confirm::{log_awaiting, unseen_for};
 use super::super::save::done;
 use super::super::versions::{Found, find, too_many};
 use super::{StepContext, StepEnd, StepError, Stop, Wait, Work, converted, finish, marking};
-use crate::decide::{ExpectedAtSave, SaveDecision, decide_from_asset};
+use decide::{ExpectedAtSave, SaveDecision, decide_from_asset};
 
 impl Work<'_> {
     /// Saves the watermarked file as a new version of this copy, or makes another copy if this is not one of the

@@ -5,12 +5,12 @@ use imatag::{ResultLocation, Submitted};
 use queue::Left;
 
 use super::{failed, paid};
-use crate::breaker::Breakers;
 use crate::end::StepEnd;
 use crate::error::{StepError, Verdict};
 use crate::fakes::portal::{not_found, unavailable};
 use crate::fakes::watermarker::{body, medium};
 use crate::fakes::{Scene, WATERMARKED, facts, job, record, watermarker};
+use breakers::Breakers;
 
 #[tokio::test]
 async fn a_submit_without_an_answer_leaves_the_asset_in_doubt() {
