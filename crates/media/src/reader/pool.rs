@@ -33,6 +33,11 @@ const ENDING: Duration = Duration::from_secs(1);
 /// CPU time that a file is allowed beyond its deadline, in seconds.
 const SPARE_SECONDS: u64 = 5;
 
+/// Decoders allocate and free buffers of up to a few MiB for each picture and start a thread for it. With glibc's
+/// defaults, the kernel maps and clears these pages anew each time: a quarter of the time for a photograph.
+const ALLOCATOR: &str =
+    "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=4194304:glibc.malloc.trim_threshold=16777216";
+
 /// Reads files in child processes; clones share the children.
 #[derive(Debug, Clone)]
 pub struct Readers {
@@ -174,6 +179,7 @@ impl Running {
         let child = Command::from(command)
             .args([ARGUMENT.to_owned(), memory.to_string(), seconds.to_string()])
             .env_clear()
+            .env("GLIBC_TUNABLES", ALLOCATOR)
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
