@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use cli::output;
 use jiff::{SignedDuration, Timestamp};
+use sample_files::{Format, file};
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
-use sandbox::media::{Format, file};
 use sandbox::{NewAsset, NewFile, NewVersion, Options, RateLimit};
 
 use tokio::time::Instant;

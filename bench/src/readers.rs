@@ -11,7 +11,7 @@ use media::reader::{Options, Readers};
 use media::{Checks, Reading, check_result, read};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use sandbox::media::{Format, file};
+use sample_files::{Format, file};
 use tokio::time::Instant;
 
 use crate::table::Table;

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::io::AsyncSeekExt;
 
-use crate::media::Defect;
+use sample_files::Defect;
 
 /// A request with its path and query parsed.
 pub(crate) struct Call {

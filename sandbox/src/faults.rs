@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Endpoint;
-use crate::media::Defect;
+use sample_files::Defect;
 
 /// A set of faults.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]

@@ -13,7 +13,6 @@ mod endpoint;
 pub mod faults;
 mod imatag;
 mod library;
-pub mod media;
 mod options;
 mod page;
 mod person;

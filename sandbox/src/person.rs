@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::library::{NewAsset, NewFile, file_name, store};
-use crate::media::{Format, file};
 use crate::portal::add_version;
 use crate::world::{Asset, Made, Maker, SandboxState, Version, whole_second};
+use sample_files::{Format, file};
 
 /// A person's changes to an asset's metadata.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -12,7 +12,7 @@ use sandbox::{Edit, NewAsset, NewVersion, Options, RateLimit, Restricted, Violat
 use client::Client;
 
 fn picture() -> Vec<u8> {
-    sandbox::media::file(sandbox::media::Format::Png, 5, 40, 30)
+    sample_files::file(sample_files::Format::Png, 5, 40, 30)
 }
 
 async fn world(options: Options) -> Client {
@@ -157,7 +157,7 @@ async fn put_elsewhere(kind: ViolationKind, client: &Client, id: &str) {
         client.copy(&id, &result, &record).await;
     }
     if kind == ViolationKind::CopyWatermarked {
-        let other = sandbox::media::file(sandbox::media::Format::Png, 6, 40, 30);
+        let other = sample_files::file(sample_files::Format::Png, 6, 40, 30);
         client.submit(&copy, &other, "sandbox/bynder", true).await;
     }
 }

@@ -2,9 +2,9 @@
 
 use common::check::Check;
 use common::outcome::{Failure, FailureClass, Outcome};
+use sample_files::{Defect, Format, file};
 use sandbox::NewAsset;
 use sandbox::faults::{Action, Faults, Moment};
-use sandbox::media::{Defect, Format, file};
 use serde_json::{Value, json};
 
 use crate::harness::broker::free_ports;

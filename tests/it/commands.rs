@@ -141,7 +141,7 @@ async fn a_spool_directory_that_cannot_be_used_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_larger_than_the_spool_fails_at_once_and_names_the_key() {
-    let large = sandbox::media::file(sandbox::media::Format::Tiff, 1, 300, 200);
+    let large = sample_files::file(sample_files::Format::Tiff, 1, 300, 200);
     let (bench, id) = Bench::with_asset(sandbox::NewAsset::new("large.tif", large)).await;
     let small = bench.sandbox.add_asset(picture("small.jpg", 1)).unwrap();
     bench.reconfigure("[worker]", "[worker]\nspool_max = '100KiB'\nconcurrency = 1");

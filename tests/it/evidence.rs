@@ -57,7 +57,7 @@ async fn a_report_beside_a_running_sync_says_which_outcomes_are_still_missing() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaked_file_original_or_watermarked_leads_to_its_asset() {
-    let original = sandbox::media::file(sandbox::media::Format::Jpeg, 1, 64, 48);
+    let original = sample_files::file(sample_files::Format::Jpeg, 1, 64, 48);
     let (bench, id) = Bench::with_asset(sandbox::NewAsset::new("one.jpg", original.clone())).await;
     bench.sync().await.assert_code(0);
     std::fs::write(bench.path("leaked.jpg"), original).unwrap();

@@ -130,7 +130,7 @@ async fn files_without_an_announced_length_wait_for_the_spool_one_after_another_
     bench.set_request_timeout(15);
     // Each takes more than half of it.
     bench.reconfigure("[worker]\n", "[worker]\nspool_max = '256 KiB'\nconcurrency = 4\n");
-    let file = |seed| sandbox::media::file(sandbox::media::Format::Tiff, seed, 300, 200);
+    let file = |seed| sample_files::file(sample_files::Format::Tiff, seed, 300, 200);
     let ids: Vec<_> =
         (0..8).map(|seed| bench.sandbox.add_asset(NewAsset::new("one.tif", file(seed))).unwrap()).collect();
     bench.sync().await.assert_code(0);

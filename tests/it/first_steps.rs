@@ -146,7 +146,7 @@ async fn doctor_plan_and_status_declare_nothing_on_a_broker_that_nobody_used_yet
 /// A picture on this machine, to try.
 fn sample(bench: &Bench) -> String {
     let path = bench.path("sample.jpg");
-    std::fs::write(&path, sandbox::media::file(sandbox::media::Format::Jpeg, 7, 64, 48)).unwrap();
+    std::fs::write(&path, sample_files::file(sample_files::Format::Jpeg, 7, 64, 48)).unwrap();
     path.display().to_string()
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ledger::Ledger;
 use ledger::state::State;
+use sample_files::{Format, file};
 use sandbox::NewAsset;
-use sandbox::media::{Format, file};
 
 use crate::harness::fleet::Fleet;
 use crate::harness::scene::slow;

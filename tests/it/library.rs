@@ -1,6 +1,6 @@
 //! How much of the library is protected: counted by each walk over all of it, and shown from then on.
 
-use sandbox::media::{Format, file};
+use sample_files::{Format, file};
 use sandbox::{NewAsset, Options};
 
 use ledger::Ledger;

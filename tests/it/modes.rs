@@ -181,7 +181,7 @@ async fn a_marker_that_a_person_copied_from_elsewhere_ties_nothing() {
     let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
     bench.sync().await.assert_code(0);
     let (of_original, of_copy) = (bench.asset(&id).marker, copies(&bench)[0].marker.clone());
-    let size = |width: u32| sandbox::media::file(sandbox::media::Format::Jpeg, width.into(), width, 50);
+    let size = |width: u32| sample_files::file(sample_files::Format::Jpeg, width.into(), width, 50);
     let others = [(of_original, 72), (of_copy, 73)].map(|(marker, number)| {
         bench.sandbox.add_asset(NewAsset { marker, ..NewAsset::new("other.jpg", size(number)) }).unwrap()
     });
@@ -200,7 +200,7 @@ async fn the_marker_of_a_copy_whose_original_is_gone_leaves_no_other_asset_unpro
     bench.sync().await.assert_code(0);
     let marker = copies(&bench)[0].marker.clone();
     bench.sandbox.delete(&id).unwrap();
-    let bytes = sandbox::media::file(sandbox::media::Format::Jpeg, 2, 72, 50);
+    let bytes = sample_files::file(sample_files::Format::Jpeg, 2, 72, 50);
     let other = bench.sandbox.add_asset(NewAsset { marker, ..NewAsset::new("other.jpg", bytes) }).unwrap();
     bench.until_settled().await;
     bench.sync().await.assert_code(0);

@@ -1,7 +1,7 @@
 //! Names of files: every asset keeps its type and its extension, whatever it is called.
 
 use common::outcome::{FailureClass, Outcome};
-use sandbox::media::{Format, file};
+use sample_files::{Format, file};
 use sandbox::{FileNames, NewAsset, Options, ViolationKind};
 
 use crate::harness::{Bench, MODES, assert_clean, quick};

@@ -60,7 +60,7 @@ async fn people_at_work_lose_nothing_where_the_file_goes_elsewhere() {
 /// Adds pictures of many sizes: a copied marker must not fit by chance.
 pub(crate) fn add_pictures(bench: &Bench, count: u32) -> Vec<String> {
     let picture = |number: u32| {
-        let bytes = sandbox::media::file(sandbox::media::Format::Jpeg, number.into(), 60 + number, 40);
+        let bytes = sample_files::file(sample_files::Format::Jpeg, number.into(), 60 + number, 40);
         bench.sandbox.add_asset(sandbox::NewAsset::new("picture.jpg", bytes)).unwrap()
     };
     (0..count).map(picture).collect()

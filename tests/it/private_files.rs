@@ -4,9 +4,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use sample_files::{Defect, Format};
 use sandbox::NewAsset;
 use sandbox::faults::{Action, Moment};
-use sandbox::media::{Defect, Format};
 
 use crate::harness::scene::every;
 use crate::harness::{Bench, PROGRAM, Ran, quick, until};
@@ -34,7 +34,7 @@ fn set_mode(path: &Path, mode: u32) {
 /// A library whose watermarked files are rejected and kept.
 async fn rejecting() -> Bench {
     let bench = Bench::new(quick()).await;
-    let file = sandbox::media::file(Format::Jpeg, 3, 160, 120);
+    let file = sample_files::file(Format::Jpeg, 3, 160, 120);
     bench.sandbox.add_asset(NewAsset::new("one.jpg", file)).unwrap();
     bench.sandbox.set_faults(every("imatag.submit", Moment::Before, Action::Defect(Defect::Turned)));
     bench.configure(&format!("[checks]\nkeep_rejected_in = '{}'\n", bench.path("rejected").display()));

@@ -66,7 +66,7 @@ async fn a_search_that_does_not_end_stops_the_run_after_twenty_pages_and_nothing
 async fn a_service_that_ignores_the_filter_stops_the_run_and_doctor_and_trial_say_so() {
     let bench = bench(Search { ignores_filters: true, ..Search::default() }).await;
     let sample = bench.path("sample.jpg");
-    let file = sandbox::media::file(sandbox::media::Format::Jpeg, 7, 64, 48);
+    let file = sample_files::file(sample_files::Format::Jpeg, 7, 64, 48);
     std::fs::write(&sample, file).unwrap();
     let sample = sample.display().to_string();
     // Nothing is there yet that could show it; after the submit something is.

@@ -249,7 +249,7 @@ fn refusing(endpoint: &str, status: u16) -> Faults {
 async fn what_fails_for_good_says_why_without_a_secret() {
     let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
     let file = bench.path("one.jpg");
-    std::fs::write(&file, sandbox::media::file(sandbox::media::Format::Jpeg, 9, 64, 48)).unwrap();
+    std::fs::write(&file, sample_files::file(sample_files::Format::Jpeg, 9, 64, 48)).unwrap();
     let file = file.display().to_string();
     let quick_end = [everything(), ("CONNECTOR_WORKER__MAX_ATTEMPTS", "2".to_owned())];
     for endpoint in ["bynder.*", "bynder.save", "bynder.upload_step", "s3.*", "imatag.*", "imatag.storage"] {

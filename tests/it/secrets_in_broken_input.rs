@@ -122,7 +122,7 @@ async fn an_answer_that_is_broken_around_a_secret_is_reported_without_it() {
     );
     let quick_end = [everything(), ("CONNECTOR_WORKER__MAX_ATTEMPTS", "1".to_owned())];
     let file = bench.path("sample.jpg");
-    std::fs::write(&file, sandbox::media::file(sandbox::media::Format::Jpeg, 9, 64, 48)).unwrap();
+    std::fs::write(&file, sample_files::file(sample_files::Format::Jpeg, 9, 64, 48)).unwrap();
     let file = file.display().to_string();
     let sync = ["sync", "--full", "--retry-failed", "--json"];
     let trial = ["trial", file.as_str(), "--yes"];

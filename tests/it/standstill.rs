@@ -92,7 +92,7 @@ async fn a_run_ends_at_a_stop_however_slowly_the_portal_answers() {
 async fn a_trial_whose_result_keeps_coming_ends_at_the_deadline_of_a_step() {
     let bench = bench_with_deadline(2).await;
     let sample = bench.path("sample.jpg").display().to_string();
-    std::fs::write(&sample, sandbox::media::file(sandbox::media::Format::Jpeg, 7, 64, 48)).unwrap();
+    std::fs::write(&sample, sample_files::file(sample_files::Format::Jpeg, 7, 64, 48)).unwrap();
     bench.sandbox.set_faults(trickling_from("imatag.storage", None));
     let tried = bench.run(&["trial", &sample, "--yes"]).await;
     assert!(tried.assert_code(5).talk.contains("within 2s (worker.step_deadline)"), "{tried:?}");

@@ -63,7 +63,7 @@ async fn whatever_only_looks_needs_no_folder_for_temporary_files_however_much_is
     let held = much_on_record(&bench).await;
     let (ids, file) = (bench.path("ids.txt"), bench.path("sample.jpg"));
     std::fs::write(&ids, &id).unwrap();
-    std::fs::write(&file, sandbox::media::file(sandbox::media::Format::Jpeg, 7, 64, 48)).unwrap();
+    std::fs::write(&file, sample_files::file(sample_files::Format::Jpeg, 7, 64, 48)).unwrap();
     let (ids, file) = (ids.display().to_string(), file.display().to_string());
     for arguments in [
         &["status"][..],

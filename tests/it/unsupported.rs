@@ -1,8 +1,8 @@
 //! Files of a type that the wire profile does not list: left out at the listing, by their extensions alone.
 
 use nix::sys::signal::Signal;
+use sample_files::{Format, file};
 use sandbox::NewAsset;
-use sandbox::media::{Format, file};
 
 use crate::harness::broker::free_ports;
 use crate::harness::fleet::{Fleet, ended, signal};

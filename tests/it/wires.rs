@@ -273,7 +273,7 @@ async fn a_field_name_that_the_service_does_not_know_stops_the_run_fails_no_job_
         }
         bench.sandbox.set_faults(Faults::default());
         let sample = bench.path("sample.jpg");
-        std::fs::write(&sample, sandbox::media::file(sandbox::media::Format::Jpeg, 99, 64, 48)).unwrap();
+        std::fs::write(&sample, sample_files::file(sample_files::Format::Jpeg, 99, 64, 48)).unwrap();
         bench.run(&["trial", sample.to_str().unwrap(), "--yes"]).await.assert_code(0);
         // From here on a refusal is the file's own.
         bench.sandbox.set_faults(once("imatag.submit", Moment::Before, answer(status, MISSING_FIELD)));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::content::View;
 use media::reader::{LEAST_MEMORY, Options, Readers};
 use media::{Checks, Content, ContentHash, Reading, read};
-use sandbox::media::{Format, file};
+use sample_files::{Format, file};
 
 /// Longer than any test runs, so that a deadline passes only in the tests about it.
 const LONG: Duration = Duration::from_mins(10);

@@ -17,9 +17,9 @@ use super::answer::{shown, status_word};
 use crate::audit::{judge_medium, judge_part};
 use crate::call::{Call, answer, decode, file};
 use crate::endpoint::Wire;
-use crate::media::{Defect, Unsupported, watermark};
 use crate::violation::ViolationKind;
 use crate::world::{Medium, MediumState, Output, SandboxState, StoredFile, hash_file};
+use sample_files::{Defect, Unsupported, watermark};
 
 /// What the request contained.
 #[derive(Default)]

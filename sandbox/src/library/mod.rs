@@ -10,12 +10,12 @@ use jiff::Timestamp;
 
 pub(crate) use seed::seed;
 
-use crate::media::Format;
 use crate::portal::BRAND;
 use crate::world::{
     Asset, Attached, Baseline, Made, Maker, Output, Planted, Restricted, SandboxState, StoredFile, Version,
     hash_file, kind_of,
 };
+use sample_files::Format;
 
 /// A new asset for the library.
 #[derive(Debug, Clone)]
@@ -96,8 +96,8 @@ pub(crate) fn store(shared: &SandboxState, file: &NewFile, seed: u64) -> io::Res
     let path = shared.new_path();
     match file {
         NewFile::Bytes(bytes) => std::fs::write(&path, bytes)?,
-        NewFile::Large(bytes) => crate::media::write_large(&path, seed, *bytes)?,
-        NewFile::Striped(bytes) => crate::media::write_striped(&path, seed, *bytes)?,
+        NewFile::Large(bytes) => sample_files::write_large(&path, seed, *bytes)?,
+        NewFile::Striped(bytes) => sample_files::write_striped(&path, seed, *bytes)?,
     }
     hash_file(&path)
 }
@@ -171,7 +171,7 @@ pub(crate) fn protect(
     mark: u64,
 ) -> io::Result<StoredFile> {
     let target = shared.new_path();
-    crate::media::watermark(&original.path, &target, mark)
+    sample_files::watermark(&original.path, &target, mark)
         .map_err(|error| io::Error::other(format!("{error:?}")))?;
     let file = hash_file(&target)?;
     let output = Output { original: original.sha256.clone(), asset: asset.to_owned() };

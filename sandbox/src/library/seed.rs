@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use md5::{Digest, Md5};
 
 use super::{NewAsset, NewFile, add, protect};
-use crate::media::{Format, file};
 use crate::portal::SECOND_BRAND;
 use crate::world::{Maker, Planted, SandboxState, Version, whole_second};
+use sample_files::{Format, file};
 
 /// Names that have broken programs.
 const AWKWARD: [&str; 16] = [

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::media::Format;
+use sample_files::Format;
 
 /// A file on the sandbox's disk.
 #[derive(Debug, Clone)]

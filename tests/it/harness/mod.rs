@@ -345,7 +345,7 @@ pub(crate) fn job_of(run: &str, id: &str, lane: Lane) -> Job {
 
 /// A small unprotected picture.
 pub(crate) fn picture(name: &str, seed: u64) -> NewAsset {
-    NewAsset::new(name, sandbox::media::file(sandbox::media::Format::Jpeg, seed, 64, 48))
+    NewAsset::new(name, sample_files::file(sample_files::Format::Jpeg, seed, 64, 48))
 }
 
 /// Reads a text file of the tests' folder.

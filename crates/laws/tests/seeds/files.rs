@@ -3,7 +3,7 @@ use std::io::Cursor;
 use image::codecs::gif::GifEncoder;
 use image::{DynamicImage, Frame, ImageFormat};
 use media::{Checks, ContentHash, read};
-use sandbox::media::{Defect, Format, file};
+use sample_files::{Defect, Format, file};
 use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, colortype};
 
 const FORMATS: [Format; 6] = [Format::Jpeg, Format::Png, Format::Tiff, Format::Mp4, Format::Pdf, Format::Wav];

@@ -8,7 +8,7 @@ use imatag::MediumId;
 use jiff::Timestamp;
 use media::{Checks, read};
 use rabbitmq::{Failed, encode_event};
-use sandbox::media::{Format, file};
+use sample_files::{Format, file};
 
 fn job() -> Job {
     let id = "1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF".parse().unwrap();

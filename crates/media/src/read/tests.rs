@@ -7,7 +7,7 @@ use common::check::Check;
 use common::content::{Credit, Film, Picture, View};
 use common::hash::ContentHash;
 use proptest::prelude::*;
-use sandbox::media::{Defect, Format, file, watermark};
+use sample_files::{Defect, Format, file, watermark};
 
 use super::*;
 use crate::result::{BadResult, Unchecked, check_result};

@@ -2,7 +2,7 @@
 
 use common::content::{Content, Thumbnail, View};
 use image::codecs::jpeg::JpegEncoder;
-use sandbox::media::Format;
+use sample_files::Format;
 
 use super::*;
 use crate::compare::of_details;
@@ -73,7 +73,7 @@ fn the_threshold_of_details_lies_between_compression_with_noise_and_another_page
     for quality in [60, 75, 95] {
         let file = jpeg(&original.clone().into(), 95);
         kept = kept.min(alike(&file, &jpeg(&noisy(&original, 3, 7).into(), quality)));
-        let landscape = sandbox::media::file(Format::Jpeg, quality.into(), 640, 480);
+        let landscape = sample_files::file(Format::Jpeg, quality.into(), 640, 480);
         let grey = image::load_from_memory(&landscape).unwrap().into_luma8();
         let file = jpeg(&grey.clone().into(), 95);
         kept = kept.min(alike(&file, &jpeg(&noisy(&grey, 3, 7).into(), quality)));

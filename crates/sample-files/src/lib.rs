@@ -1,4 +1,15 @@
 //! Genuine pictures, films and documents, and a watermark that really changes them.
+//!
+//! The sandbox fills its library with them, and tests and benchmarks take their files from here. [`file`] makes one;
+//! [`watermark`] writes a marked copy, which a [`Defect`] can spoil.
+//!
+//! ```
+//! use sample_files::{Format, file};
+//!
+//! let picture = file(Format::Png, 7, 40, 30);
+//! assert_eq!(Format::detect(&picture), Some(Format::Png));
+//! assert_ne!(picture, file(Format::Png, 8, 40, 30));
+//! ```
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -85,7 +96,7 @@ pub fn file(format: Format, seed: u64, width: u32, height: u32) -> Vec<u8> {
 }
 
 /// A landscape with a sky, a sun and hills; positions and colours follow from the seed.
-pub(crate) fn painting(seed: u64, width: u32, height: u32) -> RgbImage {
+fn painting(seed: u64, width: u32, height: u32) -> RgbImage {
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     let sky: [f32; 3] = [random.random_range(60.0..200.0), random.random_range(90.0..200.0), 230.0];
     let hill: [f32; 3] = [40.0, random.random_range(90.0..170.0), random.random_range(30.0..110.0)];
