@@ -174,7 +174,7 @@ fn a_machine_alone_has_longer_to_stop_than_it_takes_and_writes_no_core_dumps() {
         composition.contains("command: [connector, serve,") && unit.contains("ExecStart=connector serve ")
     );
     assert!(unit.contains("Type=notify\n") && unit.contains("WatchdogSec="));
-    assert!(unit.contains("landlock_restrict_self\n"), "readers restrict themselves");
+    assert!(unit.contains("landlock_restrict_self seccomp\n"), "readers restrict themselves");
     let refused = format!(
         "RestartPreventExitStatus={} {}\n",
         Failure::Usage(String::new()).code(),

@@ -73,6 +73,8 @@ fn answer(file: File, checks: &Checks) -> io::Result<()> {
     if let Some(fault) = fault
         && checks.need_content()
     {
+        // As code that has taken over the child would, to open something else in its place.
+        drop(file);
         return fault::commit(fault);
     }
     send_line(&read::guarded_content(file, media_type.as_deref(), checks))

@@ -7,6 +7,8 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 use rustix::thread::set_no_new_privs;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::calls;
+
 /// Address space of the program and its libraries, in bytes. They are mapped from files and shared by all readers.
 const PROGRAM: u64 = 128 << 20;
 
@@ -28,6 +30,8 @@ pub(super) fn enter(memory: u64) -> io::Result<()> {
     ] {
         limit(resource, most)?;
     }
+    // Ignored as well: a kernel can be built without such filters.
+    let _ = calls::give_up();
     can_start_threads()
 }
 

@@ -5,6 +5,7 @@
 //! file after another (`child`). The parent passes each file as a descriptor, waits for a bounded answer until a
 //! deadline, and replaces a child that gave none (`pool`).
 
+mod calls;
 mod child;
 mod fault;
 mod limits;
