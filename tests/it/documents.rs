@@ -85,7 +85,7 @@ fn every_piece_of_a_configuration_in_the_documents_fits_into_a_whole_one() {
 #[test]
 fn every_documented_command_of_producer_and_worker_can_be_typed() {
     let mut tried = 0;
-    for page in ["README.md", "docs/operations.md"] {
+    for page in ["README.md", "docs/operations.md", "docs/quick-start-compose.md"] {
         for line in blocks(&document(page), "sh").concat().lines() {
             let words: Vec<_> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
             // In a container, the program's name comes behind the service's.
