@@ -19,14 +19,18 @@ const COMPOSITIONS: [&str; 4] = [
     "docker-compose.single.yml",
 ];
 
+/// What is added to docker-compose.yml to leave a part of it out.
+pub(crate) const VARIANTS: [&str; 2] = ["deploy/compose/own-broker.yml", "deploy/compose/own-monitoring.yml"];
+
 /// Passed on from where compose runs.
-const NETWORK: [&str; 3] = ["HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"];
+const PROXIES: [&str; 4] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"];
+const CERTIFICATES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// What turns traces on.
 const TRACES: [&str; 3] = ["COMPOSE_PROFILES", "OTEL_EXPORTER_OTLP_ENDPOINT", "CONNECTOR_TRACES__ALLOW_HTTP"];
 
-fn compositions() -> Vec<String> {
-    COMPOSITIONS.iter().map(|name| document(name)).collect()
+pub(crate) fn compositions() -> Vec<String> {
+    COMPOSITIONS.iter().chain(&VARIANTS).map(|name| document(name)).collect()
 }
 
 /// What stands in backticks at the beginning of a cell of the page's tables.
@@ -37,7 +41,7 @@ fn documented(page: &str, column: usize) -> BTreeSet<String> {
 }
 
 /// The keys directly below a key of the outermost level.
-fn keys(text: &str, section: &str) -> BTreeSet<String> {
+pub(crate) fn keys(text: &str, section: &str) -> BTreeSet<String> {
     let lines = text.lines().skip_while(|line| *line != format!("{section}:")).skip(1);
     let lines = lines.take_while(|line| line.is_empty() || line.starts_with([' ', '#']));
     let keys = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   ") && !line.contains('#'));
@@ -72,7 +76,8 @@ fn every_variable_is_explained_in_the_example_and_in_the_operations_page_and_no_
     let explained: BTreeSet<_> = explained
         .filter_map(|line| Some(line.trim_start_matches('#').split_once('=')?.0.to_owned()))
         .collect();
-    used.extend(NETWORK.iter().chain(&TRACES).map(|name| (*name).to_owned()));
+    let passed_on = PROXIES.iter().chain(&CERTIFICATES).chain(&TRACES);
+    used.extend(passed_on.chain(&["COMPOSE_FILE"]).map(|name| (*name).to_owned()));
     assert_eq!(explained, used);
     let page = document("docs/operations.md");
     let page: BTreeSet<_> = documented(&page, 0).union(&documented(&page, 1)).cloned().collect();
@@ -194,7 +199,7 @@ fn everything_that_is_mounted_is_there_and_found_where_it_is_looked_for() {
         assert!(path.exists(), "{source}");
     }
     let dashboards = mounts.iter().find(|(source, _)| *source == "grafana/dashboards").unwrap().1;
-    let dashboards = dashboards.strip_suffix(":ro").unwrap();
+    let dashboards = dashboards.strip_suffix(":ro,z").unwrap();
     let provider = document("deploy/grafana/provisioning/dashboards/connector.yml");
     assert!(provider.contains(&format!("path: {dashboards}\n")));
     assert!(fleet.contains(&format!("HOME_DASHBOARD_PATH: {dashboards}/library.json\n")));
@@ -205,6 +210,13 @@ fn the_images_say_which_release_they_hold() {
     let dockerfile = document("Dockerfile");
     let label = format!("org.opencontainers.image.version=\"{}\"", env!("CARGO_PKG_VERSION"));
     assert_eq!(dockerfile.matches(&label).count(), 2);
+    let version = concat!("CONNECTOR_VERSION:-", env!("CARGO_PKG_VERSION"), "}\n");
+    let image = format!("image: ${{CONNECTOR_IMAGE:-bynder-imatag-connector}}:${{{version}");
+    for name in &COMPOSITIONS[2..] {
+        assert_eq!(document(name).matches(&image).count(), 1, "{name}");
+    }
+    let example = document(".env.example");
+    assert!(example.contains(concat!("\nCONNECTOR_VERSION=", env!("CARGO_PKG_VERSION"), "\n")), "{example}");
 }
 
 #[test]
@@ -217,7 +229,7 @@ fn one_service_builds_each_image_and_the_others_take_it() {
 }
 
 /// The lines of one service.
-fn service<'a>(text: &'a str, name: &str) -> &'a str {
+pub(crate) fn service<'a>(text: &'a str, name: &str) -> &'a str {
     let (_, rest) = text.split_once(&format!("\n  {name}:\n")).unwrap();
     rest.split("\n\n").next().unwrap()
 }
@@ -239,7 +251,7 @@ fn the_command_line_has_a_service_with_the_producers_state_a_spool_and_the_worki
     }
     for text in &texts[..2] {
         let (cli, worker) = (service(text, "cli"), service(text, "worker"));
-        assert!(cli.contains("\".:/work:ro\""), "{cli}");
+        assert!(cli.contains("\".:/work:ro,z\""), "{cli}");
         // It reaches and knows what a worker does.
         let shared = worker.lines().filter(|line| line.contains("environment:") || line.contains("secrets:"));
         for line in shared {
@@ -251,17 +263,25 @@ fn the_command_line_has_a_service_with_the_producers_state_a_spool_and_the_worki
 #[test]
 fn proxies_and_certificates_are_passed_on_to_whatever_goes_out_and_stay_unset_where_they_are_not_set() {
     let text = document("docker-compose.yml");
+    let single = document("docker-compose.single.yml");
     let (_, network) = text.split_once("x-network: &network\n").unwrap();
-    let network: Vec<_> = network.lines().take_while(|line| line.starts_with("  ")).collect();
-    for name in NETWORK {
-        assert!(network.contains(&format!("  {name}:").as_str()), "{name}: {network:?}");
+    let (network, _) = network.split_once("\n\n").unwrap();
+    let proxies = PROXIES.iter().flat_map(|name| [(*name).to_owned(), name.to_lowercase()]);
+    for name in proxies.chain(CERTIFICATES.map(str::to_owned)) {
+        for place in [network, &single] {
+            assert!(place.lines().any(|line| line.trim() == format!("{name}:")), "{name}: {place}");
+        }
+    }
+    for name in CERTIFICATES {
+        let mount = format!("source: ${{{name}:-/dev/null}}\n");
+        assert!(text.contains(&mount) && single.contains(&mount), "{name}");
     }
     for name in ["producer", "worker", "cli"] {
         assert!(service(&text, name).contains("<<: [*broker, *network, *traces]"), "{name}");
     }
     let page = document("docs/network.md");
     let (_, page) = page.split_once("## Proxies and certificates").unwrap();
-    for name in NETWORK {
+    for name in PROXIES.iter().chain(&CERTIFICATES) {
         assert!(page.contains(&format!("`{name}`")), "{name}");
     }
 }

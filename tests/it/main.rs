@@ -17,6 +17,7 @@ mod checks;
 mod command_reference;
 mod commands;
 mod compose;
+mod compose_variants;
 mod composition_secrets;
 mod connections;
 mod consuming;
