@@ -242,6 +242,8 @@ async fn a_program_counts_and_then_acts() {
     bench.fail(FailureClass::Permission, &["A1", "A2"]).await;
     let mistyped = bench.call("/api/v1/failed/retry", &json!({"nam": "a2", "until": 99})).await;
     assert_eq!(mistyped.status, StatusCode::BAD_REQUEST, "{}", mistyped.text);
+    let uncounted = bench.call("/api/v1/failed/drop", &json!({"until": 99})).await;
+    assert_eq!(uncounted.status, StatusCode::BAD_REQUEST, "{}", uncounted.text);
     let counted: Value =
         serde_json::from_str(&bench.call("/api/v1/failed/retry", &json!({"name": "a2"})).await.text).unwrap();
     assert_eq!(counted["matching"], 1);
@@ -286,7 +288,7 @@ async fn no_answer_repeats_a_request_or_a_reason_as_it_was_sent() {
 async fn one_act_runs_at_a_time_and_ends_with_the_connector_which_is_on_record() {
     let mut bench = Bench::held().await;
     bench.fail(FailureClass::Permission, &["A1", "A2"]).await;
-    let wish = json!({"until": 99});
+    let wish = json!({"until": 2});
     assert_eq!(bench.call("/api/v1/failed/retry", &wish).await.status, StatusCode::ACCEPTED);
     let record = ask(&bench.page, "GET", "/acts", &[], "").await.text;
     assert!(

@@ -91,7 +91,7 @@ fn cells(row: &FailedRow) -> [String; COLUMNS.len()] {
         row.problem.to_owned(),
         cell(&row.reason),
         row.what_to_do.to_owned(),
-        row.failed_at.to_string(),
+        cell(&row.failed_at.to_string()),
         row.attempts.to_string(),
         cell(&row.run_id),
         cell(&row.job_id),
