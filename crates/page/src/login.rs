@@ -83,7 +83,7 @@ async fn sign_in(
         NotSignedIn::Wait(wait) => (
             StatusCode::TOO_MANY_REQUESTS,
             format!(
-                "Too many wrong tokens came from your address. Try again in {} seconds.",
+                "Too many wrong tokens came from your address, and this is no correct one. A wrong one counts again in {} seconds.",
                 wait.as_secs() + 1
             ),
         ),

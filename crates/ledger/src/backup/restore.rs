@@ -79,10 +79,18 @@ fn unusable(file: &Path, reason: impl std::fmt::Display) -> RestoreError {
     RestoreError::Unusable { file: file.to_owned(), reason: reason.to_string() }
 }
 
+/// Any user may write the file.
+const WRITTEN_BY_ALL: u32 = 0o002;
+
 /// Refuses a file whose content another user decides about, as a state directory is refused.
 fn trusted(from: &Path) -> Result<(), RestoreError> {
-    match private::exposed(from).filter(Exposure::is_refused) {
+    match private::exposed(from) {
+        Some(Exposure::Open(mode)) if mode & WRITTEN_BY_ALL != 0 => Err(unusable(
+            from,
+            format!("its mode {mode:o} lets any user write it; restore a copy that you trust"),
+        )),
         None => Ok(()),
+        Some(exposure) if !exposure.is_refused() => Ok(()),
         Some(above @ Exposure::Above(_)) => Err(unusable(from, above)),
         Some(own) => {
             let remedy = "give it to this one (chown), or restore a copy that this user made of it";

@@ -208,6 +208,16 @@ async fn what_a_killed_restore_left_is_gone_after_the_next_one_also_where_files_
     assert_eq!(place.outcomes().await, 4);
 }
 
+#[tokio::test]
+async fn a_backup_that_any_user_can_write_is_refused_before_it_is_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    drop(place.record(0..4).await);
+    fs::write(place.file("open"), "no backup").unwrap();
+    fs::set_permissions(place.file("open"), fs::Permissions::from_mode(0o666)).unwrap();
+    assert_refused(&place, "open", "its mode 666 lets any user write it").await;
+}
+
 /// Only root can give a file to another user: as any other user this test proves nothing.
 #[tokio::test]
 async fn a_backup_that_another_user_can_change_is_refused_before_it_is_read() {

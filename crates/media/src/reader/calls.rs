@@ -5,13 +5,25 @@ use std::io;
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
 
-/// What opens or connects something, starts a program, or reaches into another process. A limit on descriptors alone
+/// What opens, connects or changes something by its name, starts a program, or reaches into another process; but for
+/// `tgkill`, by which a process aborts, and for the x32 calls of a kernel that has them enabled. A limit on descriptors alone
 /// does not prevent it, since code that has taken over the child can close a descriptor first.
-const REFUSED: [i64; 20] = [
+const REFUSED: &[i64] = &[
     libc::SYS_openat,
     libc::SYS_openat2,
     libc::SYS_open_by_handle_at,
     libc::SYS_open_tree,
+    libc::SYS_unlinkat,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_linkat,
+    libc::SYS_symlinkat,
+    libc::SYS_mkdirat,
+    libc::SYS_mknodat,
+    libc::SYS_truncate,
+    libc::SYS_fchmodat,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
     libc::SYS_memfd_create,
     libc::SYS_socket,
     libc::SYS_socketpair,
@@ -21,6 +33,10 @@ const REFUSED: [i64; 20] = [
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_pidfd_send_signal,
     libc::SYS_pidfd_open,
     libc::SYS_pidfd_getfd,
     libc::SYS_ptrace,
@@ -31,7 +47,22 @@ const REFUSED: [i64; 20] = [
 ];
 /// The same by their older calls, which newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
-const REFUSED_OLD: &[i64] = &[libc::SYS_open, libc::SYS_creat];
+const REFUSED_OLD: &[i64] = &[
+    libc::SYS_open,
+    libc::SYS_creat,
+    libc::SYS_unlink,
+    libc::SYS_rmdir,
+    libc::SYS_rename,
+    libc::SYS_link,
+    libc::SYS_symlink,
+    libc::SYS_mkdir,
+    libc::SYS_mknod,
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+];
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_OLD: &[i64] = &[];
 

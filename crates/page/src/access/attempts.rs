@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// As many wrong tokens are called wrong at once; then one each [`PAUSE`], and all others too many.
+/// This many wrong tokens in a row are answered as wrong; after them, one each [`PAUSE`], and the others as too many.
 const AT_ONCE: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(10);
 /// More addresses are not told apart.
@@ -24,7 +24,7 @@ pub(super) struct Attempts {
 struct Wrong(Option<Instant>);
 
 impl Wrong {
-    /// How long a further one is too many.
+    /// For how long another wrong token is one too many.
     fn wait(self, now: Instant) -> Option<Duration> {
         let owed = self.0?.saturating_duration_since(now);
         owed.checked_sub(PAUSE * (AT_ONCE - 1)).filter(|wait| !wait.is_zero())
