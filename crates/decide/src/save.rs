@@ -261,6 +261,7 @@ mod tests {
         assert_eq!(from_row(&record(1).to_string()), Some(record(2)));
         assert_eq!(from_row(&record(2).to_string()), None);
         assert_eq!(from_row(&record(3).to_string()), None);
+        assert_eq!(from_row("opted-out; "), None);
     }
 
     #[test]
