@@ -47,11 +47,8 @@ fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
     }
     // It gets its name only once it is complete.
     let unfinished = folder.join(format!("{name}.part"));
-    // Left by a process that ended here, or a link that another user created.
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    // Left by a process that ended here, or a link that another user created. What cannot be removed is not written to.
+    let _ = fs::remove_file(&unfinished);
     let copied = private::create(&unfinished)
         .and_then(|mut part| io::copy(&mut file.reader(), &mut part))
         .and_then(|_| fs::rename(&unfinished, &target));

@@ -1,7 +1,8 @@
 //! The environment of a run: a portal in memory, and the queue of one machine.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 use async_trait::async_trait;
 use budget::Budget;
@@ -76,6 +77,7 @@ impl Scene {
 
     /// A scene with this at the end of the configuration.
     pub(super) async fn with(more: &str) -> Self {
+        listen();
         let portal = FakePortal::default();
         let address = portal.serve().await;
         let file = format!(
@@ -112,6 +114,13 @@ impl Scene {
     /// Does a run, which must not fail.
     pub(super) async fn run(&self, options: &Options) -> Report {
         run(&self.environment, options, &Patience::brief(), |_| ()).await.unwrap()
+    }
+
+    /// Does a run, which must not fail; returns what it logged as well.
+    pub(super) async fn logged(&self, options: &Options) -> (Report, String) {
+        LOG.take();
+        let report = self.run(options).await;
+        (report, String::from_utf8(LOG.take()).unwrap())
     }
 
     /// The published jobs since the last call, by their assets.
@@ -155,4 +164,30 @@ pub(super) fn failed(class: FailureClass) -> Outcome {
 /// The reasons for which assets were left alone.
 pub(super) fn skipped(report: &Report) -> Vec<(SkipReason, u64)> {
     report.found.skipped.iter().map(|(reason, count)| (*reason, *count)).collect()
+}
+
+thread_local! {
+    /// The log lines of the test that runs in this thread.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Log;
+
+impl std::io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.write(line))
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Collects the log lines of all tests. A subscriber of one test alone can miss lines that another test logs for the first
+/// time just then.
+fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
 }

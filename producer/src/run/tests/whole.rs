@@ -3,13 +3,13 @@
 use std::sync::Mutex;
 
 use bytesize::ByteSize;
+use common::outcome::FailureClass;
 use ledger::LibraryCounts;
 use tokio_util::sync::CancellationToken;
-use tracing::subscriber::DefaultGuard;
 
 use super::super::*;
 use super::portal::{at, marked, row};
-use super::scene::{Scene, skipped};
+use super::scene::{Scene, failed, skipped};
 use crate::allowance::Limit;
 use crate::filter::{FilteredBy, Traits};
 
@@ -229,33 +229,13 @@ async fn the_dates_of_the_filter_bound_the_walk_from_a_second_earlier() {
     assert!(asked[0].contains("dateCreatedTo=2027-01-15T08%3A00%3A09Z"), "{asked:?}");
 }
 
-/// Collects log lines until it is dropped.
-fn logging() -> (Arc<Mutex<Vec<u8>>>, DefaultGuard) {
-    #[derive(Clone)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Lines {
-        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(line)
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let writer = Lines(Arc::clone(&lines));
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    (lines, tracing::subscriber::set_default(subscriber))
-}
-
 #[tokio::test]
 async fn assets_that_were_named_and_did_not_appear_are_logged_unless_a_limit_ended_the_run() {
     for (max_assets, is_logged) in [(None, true), (Some(1), false)] {
         let mut scene = Scene::new().await;
         scene.environment.filter = ids(&["A1", "A2", "B9"]);
         scene.portal.has([row("A1", 1), row("A2", 2)]);
-        let (lines, _logging) = logging();
-        scene.run(&Options { max_assets, ..Options::default() }).await;
-        let log = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        let (_, log) = scene.logged(&Options { max_assets, ..Options::default() }).await;
         assert_eq!(log.contains("requested assets were not found"), is_logged, "{log}");
         assert_eq!(log.contains("count=1 ids=\"B9\""), is_logged, "{log}");
     }
@@ -271,11 +251,9 @@ async fn an_asset_that_was_named_is_tried_again_or_logged_if_its_type_is_not_sen
         film["extension"] = serde_json::json!(["mp4"]);
         scene.portal.has([row("A1", 1), film]);
         scene.run(&Options::default()).await;
-        scene.ends(super::scene::failed(common::outcome::FailureClass::Refused)).await;
-        let (lines, _logging) = logging();
-        let report = scene.run(&Options { retries_named, ..Options::default() }).await;
+        scene.ends(failed(FailureClass::Refused)).await;
+        let (report, log) = scene.logged(&Options { retries_named, ..Options::default() }).await;
         assert_eq!(report.found.published, u64::from(retries_named));
-        let log = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
         assert_eq!(log.contains("an asset that was asked for is left alone"), is_logged, "{log}");
         assert!(!log.contains("requested assets were not found"), "{log}");
     }
@@ -293,4 +271,34 @@ async fn assets_that_no_person_asked_for_are_held_and_not_published() {
     assert_eq!((report.found.not_asked_for.assets, report.found.not_asked_for.bytes), (1, 9));
     let nothing = scene.run(&Options { admission: Admission::Nothing, ..Options::default() }).await;
     assert_eq!(nothing.found.published, 0);
+}
+
+#[tokio::test]
+async fn a_walk_that_goes_on_misses_no_named_asset_of_its_earlier_pages() {
+    let mut scene = Scene::new().await;
+    scene.environment.overlap = Duration::from_secs(1);
+    scene.environment.filter = ids(&["A1", "A2", "A3", "A4"]);
+    scene.portal.has((1..=4).map(|number| row(&format!("A{number}"), number * 100)));
+    let stop = CancellationToken::new();
+    let (options, patience) = (Options::default(), Patience::until(stop.clone()));
+    let stopped = run(&scene.environment, &options, &patience, |_| stop.cancel()).await;
+    assert!(matches!(stopped, Err(RunError::Stopped(_))));
+    scene.portal.lock().rows.clear();
+    let (report, log) = scene.logged(&options).await;
+    assert_eq!((report.found.listed, log.contains("were not found")), (0, false), "{log}");
+}
+
+#[tokio::test]
+async fn a_run_that_is_stopped_on_a_page_considers_no_further_asset_of_it() {
+    let scene = Scene::new().await;
+    scene.portal.has([row("A1", 1), row("A2", 2)]);
+    let (stop, shown) = (CancellationToken::new(), Arc::new(Mutex::new(0)));
+    let (stops, seen) = (stop.clone(), Arc::clone(&shown));
+    let planned = Planned::new(move |_, _| {
+        *seen.lock().unwrap() += 1;
+        stops.cancel();
+    });
+    let options = Options { dry_run: true, planned: Some(planned), ..Options::default() };
+    let stopped = run(&scene.environment, &options, &Patience::until(stop), |_| ()).await;
+    assert!(matches!(stopped, Err(RunError::Stopped(_))) && *shown.lock().unwrap() == 1);
 }
