@@ -161,6 +161,12 @@ fn what_a_copy_did_not_keep_is_named() {
     copy.detail.asset.properties.remove("Source");
     copy.words.brand.clear();
     assert_eq!(differences(&template(), &copy, &["Imatag"]), ["brand", "metaproperties"]);
+    let restricted = |of: fn(String) -> Restriction| {
+        let copy = Template { restrictions: vec![of("2030-01-01T00:00:00Z".to_owned())], ..template() };
+        differences(&template(), &copy, &["Imatag"])
+    };
+    assert_eq!(restricted(Restriction::ArchivedFrom), ["restrictions"]);
+    assert_eq!(restricted(Restriction::PublishedFrom), Vec::<&str>::new(), "one in the past is not copied");
 }
 
 #[test]
