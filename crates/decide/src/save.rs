@@ -246,21 +246,25 @@ mod tests {
     #[test]
     fn a_record_of_a_higher_version_is_not_written_over_by_the_row_alone() {
         let (watermarked, original) = (watermarked(), ContentHash::from_bytes([1; 32]));
-        let from_row = |marker: &str| {
-            let (marker, row) = (Marker::parse(Some(marker)), detail(&[400], 1).asset);
+        let changed_from_row = |base, before: &str, marker: &str| {
+            let (before, row) = (Marker::parse(Some(before)), detail(&[400], 1).asset);
             let expected = ExpectedAtSave {
-                base: 1,
-                top: 1,
+                base,
+                top: base,
                 original,
                 watermarked: &watermarked,
-                marker_before: &marker,
+                marker_before: &before,
             };
-            record_from_listing_row(expected, &row, &marker)
+            record_from_listing_row(expected, &row, &Marker::parse(Some(marker)))
         };
+        let from_row = |marker: &str| changed_from_row(1, marker, marker);
         assert_eq!(from_row(""), Some(record(2)));
         assert_eq!(from_row(&record(1).to_string()), Some(record(2)));
         assert_eq!(from_row(&record(2).to_string()), None);
         assert_eq!(from_row(&record(3).to_string()), None);
+        assert_eq!(from_row("opted-out; "), None);
+        assert_eq!(changed_from_row(2, "", ""), None, "another version is active");
+        assert_eq!(changed_from_row(1, "", &record(1).to_string()), None, "the marker has changed");
     }
 
     #[test]

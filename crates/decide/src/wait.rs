@@ -138,6 +138,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_longer_than_every_rung_waits_for_the_longest() {
+        assert_eq!(rungs().at_least(s(3601)), s(3600));
+        assert_eq!(rungs().suspect(s(3600)), s(3600));
+    }
+
+    #[test]
+    fn a_moment_is_the_shortest_rung_of_retries_and_the_longest_pause_the_last_but_one() {
+        assert_eq!((rungs().moment(), rungs().longest_pause()), (s(5), s(600)));
+        let only = Rungs::new(vec![s(7)]);
+        assert_eq!((only.moment(), only.longest_pause()), (s(7), s(7)));
+    }
+
+    #[test]
     fn the_first_poll_is_near_the_time_that_the_service_takes() {
         let asked_after = |seconds| rungs().first_poll(Duration::from_secs_f64(seconds)).as_secs();
         for (takes, asks) in [(0.1, 1), (1.2, 1), (1.5, 2), (5.0, 5), (6.0, 5), (7.0, 10), (15.0, 20)] {

@@ -175,6 +175,15 @@ mod tests {
     }
 
     #[test]
+    fn a_walk_that_resumes_in_a_later_request_reads_its_last_rows_again() {
+        let counted = Census::of(None).settled(&position(1, 3));
+        let mut resumed = Census::resumed(counted, &position(1, 3));
+        resumed.count(at(3), Fate::Published);
+        assert_eq!(resumed.settled(&position(1, 3)).counts.unprotected, 0);
+        assert_eq!(resumed.finish().unprotected, 1);
+    }
+
+    #[test]
     fn what_bynder_leaves_out_is_the_rest_of_the_library() {
         let by = crate::filter::FilteredBy::Types;
         let mut walk = Census::of(Some(1));

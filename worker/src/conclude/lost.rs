@@ -151,6 +151,16 @@ mod tests {
     }
 
     #[test]
+    fn a_job_whose_handling_panics_again_and_again_is_not_closed_in_the_end() {
+        let (again, rung) = waiting(panicked(&settings(), Job { lost_deliveries: 19, ..job() }, NOW));
+        assert_eq!((again.lost_deliveries, again.suspect, rung), (20, true, 120));
+        let ended = panicked(&settings(), again, NOW);
+        let Settlement::Fail { event, .. } = ended else { panic!("{ended:?}") };
+        let Outcome::Failed(failure) = event.outcome else { panic!("{event:?}") };
+        assert!(failure.reason.contains("lost 20 times in the step submit"), "{failure:?}");
+    }
+
+    #[test]
     fn a_dead_job_is_waited_out_before_it_ends_and_ends_at_once_when_it_comes_again() {
         let (waits, rung) = waiting(dead(&settings(), job(), NOW));
         assert_eq!((waits.suspect, rung), (true, 120));

@@ -331,6 +331,9 @@ mod tests {
 
     #[test]
     fn a_job_that_waited_a_day_fails() {
+        let nearly = Job { waited_ms: (24 * 3600 - 5) * 1000, ..job() };
+        let (whole, _) = waiting(settle(nearly, Ok(StepEnd::NotYet(Wait::Moment))));
+        assert_eq!(whole.waited(), settings().longest_wait);
         let old = Job { waited_ms: 24 * 3600 * 1000, ..job() };
         let ended = settle(old, Ok(StepEnd::NotYet(Wait::Service)));
         let Settlement::Fail { event, .. } = ended else { panic!("{ended:?}") };

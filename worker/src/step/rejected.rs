@@ -47,11 +47,8 @@ fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
     }
     // It gets its name only once it is complete.
     let unfinished = folder.join(format!("{name}.part"));
-    // Left by a process that ended here, or a link that another user created.
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    // Left by a process that ended here, or a link that another user created. What cannot be removed is not written to.
+    let _ = fs::remove_file(&unfinished);
     let copied = private::create(&unfinished)
         .and_then(|mut part| io::copy(&mut file.reader(), &mut part))
         .and_then(|_| fs::rename(&unfinished, &target));
@@ -70,13 +67,33 @@ mod tests {
 
     use super::*;
 
+    async fn file(outer: &Path) -> SpooledFile {
+        let spool = Spool::open(outer.join("spool").as_path(), 1 << 20).unwrap();
+        let content = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(b"a file"))]);
+        spool.receive(content, Length::Unknown, None).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_more_files_are_kept_than_a_person_needs_and_one_that_was_not_finished_is_written_anew() {
+        let outer = tempfile::tempdir().unwrap();
+        let (file, folder) = (file(outer.path()).await, outer.path().join("rejected"));
+        private::folder(&folder, &[]).unwrap();
+        fs::write(folder.join("last.part"), "half").unwrap();
+        (2..MOST_KEPT).for_each(|number| fs::write(folder.join(number.to_string()), "").unwrap());
+        assert_eq!(fs::read(copy(&folder, "last", &file).unwrap()).unwrap(), b"a file");
+        fs::write(folder.join("another"), "").unwrap();
+        let error = copy(&folder, "further", &file).unwrap_err().to_string();
+        assert!(error.contains("holds 100 files already"), "{error}");
+        fs::remove_file(folder.join("another")).unwrap();
+        fs::create_dir(folder.join("2.part")).unwrap();
+        fs::remove_file(folder.join("2")).unwrap();
+        assert!(copy(&folder, "2", &file).is_err(), "what is in the way is no file");
+    }
+
     #[tokio::test]
     async fn a_file_counts_as_kept_only_where_a_file_of_ours_has_its_name() {
         let outer = tempfile::tempdir().unwrap();
-        let spool = Spool::open(outer.path().join("spool").as_path(), 1 << 20).unwrap();
-        let content = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(b"a file"))]);
-        let file = spool.receive(content, Length::Unknown, None).await.unwrap();
-        let folder = outer.path().join("rejected");
+        let (file, folder) = (file(outer.path()).await, outer.path().join("rejected"));
         for _ in 0..2 {
             assert_eq!(fs::read(copy(&folder, "kept", &file).unwrap()).unwrap(), b"a file");
         }

@@ -39,9 +39,11 @@ fn a_medium_that_no_search_finds_and_a_copy_keep_their_asset_for_the_job_that_kn
     job.effects.media_id = Some("M".to_owned().try_into().unwrap());
     job.step = Step::Transfer;
     assert_eq!(own(&job, OutputMode::Version, false), Some(reservation(&settings)));
+    assert_eq!(reservation(&settings), Duration::from_mins(6 * 60 + 2 + 2));
     assert_eq!(own(&job, OutputMode::Version, true), None);
     job.step = Step::Save;
-    assert!(own(&job, OutputMode::Copy, true).is_some());
+    // Until the listing has caught up, and no request of the save can take effect any more.
+    assert_eq!(own(&job, OutputMode::Copy, true), Some(Duration::from_mins(1 + 2)));
     assert_eq!(own(&job, OutputMode::Version, true), None);
 }
 
