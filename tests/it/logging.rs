@@ -114,6 +114,6 @@ fn ends(log: &str) -> Vec<Value> {
 #[test]
 fn every_crate_of_the_programs_logs_its_work() {
     let mut logged: BTreeSet<_> = cli::log::OWN.map(str::to_owned).into();
-    logged.extend(["bench", "laws", "sandbox", "system-tests"].map(str::to_owned));
+    logged.extend(["bench", "laws", "sample_files", "sandbox", "system-tests"].map(str::to_owned));
     assert_eq!(logged, crate::arrows::crates().into_keys().collect());
 }
