@@ -11,7 +11,7 @@ use crate::problem::Problem;
 
 /// The parameters of the addresses that have some; the others have none.
 const KNOWN: [(&str, &[&str]); 9] = [
-    ("/failed", &["class", "name", "asset", "job", "after", "before", "limit"]),
+    ("/failed", &["class", "name", "asset", "job", "after", "before"]),
     ("/api/v1/failed", &["class", "name", "asset", "job", "after", "before", "limit"]),
     ("/failed.csv", &["class", "name", "asset", "job"]),
     ("/failed/retry", &["class", "name", "asset", "job"]),
