@@ -8,7 +8,6 @@ use cli::options::GlobalOptions;
 use cli::output;
 use common::asset::Asset;
 use common::failure::Failure;
-use common::spreadsheet::cell;
 use producer::plan::{self, List};
 use serde::Serialize;
 
@@ -64,7 +63,6 @@ impl Line {
     }
 
     fn csv(self, is_first: bool) -> io::Result<()> {
-        let line = Self { asset_id: cell(&self.asset_id), asset_name: cell(&self.asset_name), ..self };
-        row(line, is_first)?.lines().try_for_each(output::try_data)
+        row(self, is_first)?.lines().try_for_each(output::try_data)
     }
 }

@@ -7,7 +7,6 @@ use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use common::job::RunId;
-use common::spreadsheet::cell;
 use ledger::state::State;
 use ledger::{Counts, Extent, Ledger, Line};
 
@@ -93,35 +92,7 @@ fn print(counts: Counts) {
 
 /// Writes a line, with the column names before the first one.
 fn csv(line: Line, is_first: bool) -> io::Result<()> {
-    row(harmless(line), is_first)?.lines().try_for_each(output::try_data)
-}
-
-/// The line with all texts made safe for a spreadsheet. The other fields contain no text from outside.
-fn harmless(line: Line) -> Line {
-    let text = |text: String| cell(&text);
-    Line {
-        asset_id: text(line.asset_id),
-        asset_name: text(line.asset_name),
-        outcome: text(line.outcome),
-        base_version: line.base_version,
-        protected_version: line.protected_version,
-        restored_version: line.restored_version,
-        crossing_version: line.crossing_version,
-        copy_id: line.copy_id.map(text),
-        additional_file: line.additional_file.map(text),
-        original_sha256: line.original_sha256,
-        watermarked_sha256: line.watermarked_sha256,
-        imatag_id: line.imatag_id.map(text),
-        request_ids: text(line.request_ids),
-        class: line.class,
-        reason: line.reason.map(text),
-        published: line.published,
-        ended: line.ended,
-        exposed_seconds: line.exposed_seconds,
-        run_id: text(line.run_id),
-        job_id: text(line.job_id),
-        unchecked: line.unchecked,
-    }
+    row(line, is_first)?.lines().try_for_each(output::try_data)
 }
 
 #[cfg(test)]
@@ -143,7 +114,7 @@ mod tests {
     }
 
     fn cells(line: Line) -> Vec<String> {
-        let text = row(harmless(line), false).unwrap();
+        let text = row(line, false).unwrap();
         assert_eq!(text.lines().count(), 1, "{text:?}");
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
         reader.records().next().unwrap().unwrap().iter().map(str::to_owned).collect()
@@ -170,9 +141,12 @@ mod tests {
     #[test]
     fn every_text_of_a_line_is_guarded() {
         let formula = || "=1;=2".to_owned();
+        let long_ago = "-009999-01-03T01:59:59Z";
         let line = Line {
             asset_id: formula(),
             outcome: formula(),
+            published: long_ago.parse().ok(),
+            ended: long_ago.parse().ok(),
             copy_id: Some(formula()),
             additional_file: Some(formula()),
             imatag_id: Some(formula()),
@@ -184,13 +158,14 @@ mod tests {
         };
         let cells = cells(line);
         assert_eq!(cells.iter().filter(|cell| *cell == "'=1;'=2").count(), 10, "{cells:?}");
-        assert!(!cells.iter().any(|cell| cell.starts_with('=')), "{cells:?}");
+        assert_eq!(cells.iter().filter(|cell| **cell == format!("'{long_ago}")).count(), 2, "{cells:?}");
+        assert!(!cells.iter().any(|cell| cell.starts_with(['=', '-'])), "{cells:?}");
     }
 
     #[test]
     fn a_line_is_one_row_of_quoted_cells_whatever_its_name_holds() {
         assert_eq!(cells(named("a, \"b\"\nc"))[1], "a, \"b\"\\u{a}c");
-        let text = row(harmless(named("a")), true).unwrap();
+        let text = row(named("a"), true).unwrap();
         let (columns, cells) = text.trim_end().split_once('\n').unwrap();
         assert!(columns.starts_with(r#""asset_id","asset_name","outcome","#), "{columns}");
         assert!(cells.starts_with(r#""A","a","watermarked","1","2","","#), "{cells}");

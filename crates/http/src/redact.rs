@@ -13,7 +13,7 @@ use url::form_urlencoded::parse;
 use url::{Position, Url};
 
 use super::known::{configured_secrets, known_secrets};
-use super::runs::{LONG_RUN, SHORTEST_RUN, SHORTEST_WHOLE, holds_run, reduced};
+use super::runs::{LONG_RUN, SHORTEST_RUN, SHORTEST_WHOLE, holds_run, reduced, without_codes};
 use common::excerpt::{excerpt, one_line};
 use common::prose::prose;
 
@@ -151,10 +151,12 @@ impl Redactor {
         self.secrets.iter().any(|secret| secret == id) || self.is_in(id)
     }
 
-    /// An excerpt of the prose in a response's text, without the secrets. Returns nothing of a text that still
-    /// contains a run of one.
+    /// An excerpt of the prose in a response's text, without the secrets and the pieces of credentials that are no
+    /// words. Returns nothing of a text that still contains a run of one.
     pub fn excerpt(&self, text: &str) -> String {
-        let shown = excerpt(&prose(&self.left_out(&one_line(text))));
+        let credentials = self.secrets[..self.credentials].iter();
+        let long = credentials.filter(|secret| secret.len() >= SHORTEST_WHOLE);
+        let shown = excerpt(&without_codes(&prose(&self.left_out(&one_line(text))), long));
         if self.is_in(&shown) { NOT_SHOWN.to_owned() } else { shown }
     }
 

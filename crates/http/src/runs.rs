@@ -6,6 +6,9 @@ use std::collections::{BTreeSet, HashSet};
 pub(super) const SHORTEST_RUN: usize = 12;
 /// Nor is a whole secret of at least this length that is shorter than a run.
 pub(super) const SHORTEST_WHOLE: usize = 8;
+/// A piece of this many letters and digits, as it is in a secret, is no coincidence if it has both: words and numbers have not. Longer
+/// mixes are never shown.
+const SHORTEST_CODE: usize = 6;
 /// The length of a run in a large response, which may also contain many words that secrets are made of.
 pub(super) const LONG_RUN: usize = 20;
 /// JSON in JSON in a form in a page.
@@ -29,6 +32,28 @@ pub(super) fn holds_run(text: &[u8], mut secrets: Vec<Vec<u8>>, run: usize) -> b
             text.windows(length).any(|there| runs.contains(there))
         }
     })
+}
+
+/// The text without the pieces of these secrets that are neither words nor numbers.
+pub(super) fn without_codes<'a>(text: &str, secrets: impl Iterator<Item = &'a String>) -> String {
+    let pieces = secrets.flat_map(|secret| secret.as_bytes().windows(SHORTEST_CODE));
+    let codes: HashSet<_> = pieces.filter(|piece| is_code(piece)).map(<[u8]>::to_ascii_lowercase).collect();
+    let mut hidden = vec![false; text.len()];
+    for (at, piece) in text.as_bytes().windows(SHORTEST_CODE).enumerate() {
+        if codes.contains(&piece.to_ascii_lowercase()) {
+            hidden[at..at + SHORTEST_CODE].fill(true);
+        }
+    }
+    let shown = text.char_indices().map(|(at, c)| if hidden[at] { '…' } else { c });
+    let mut left: Vec<_> = shown.collect();
+    left.dedup_by(|c, before| *c == '…' && c == before);
+    left.into_iter().collect()
+}
+
+fn is_code(piece: &[u8]) -> bool {
+    piece.iter().all(u8::is_ascii_alphanumeric)
+        && piece.iter().any(u8::is_ascii_digit)
+        && piece.iter().any(u8::is_ascii_alphabetic)
 }
 
 /// The letters and digits of a text in lower case, after all layers of escapes.

@@ -34,6 +34,12 @@ impl Ledger {
             .await
     }
 
+    /// The sequence number of the newest outcome, or 0: `until` of a count that is made now.
+    pub async fn newest_outcome(&self) -> Result<u64, DatabaseError> {
+        let sql = "SELECT coalesce(max(sequence), 0) FROM outcomes";
+        self.state.read(move |connection| Ok(connection.query_row(sql, [], |row| row.get(0))?)).await
+    }
+
     /// Those of the counted failed jobs that are still failed, and were not dropped.
     pub async fn counted_failed(
         &self,

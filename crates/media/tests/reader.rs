@@ -13,6 +13,7 @@ use common::content::View;
 use media::reader::{LEAST_MEMORY, Options, Readers};
 use media::{Checks, Content, ContentHash, Reading, read};
 use sample_files::{Format, file};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 /// Longer than any test runs, so that a deadline passes only in the tests about it.
 const LONG: Duration = Duration::from_mins(10);
@@ -151,9 +152,27 @@ async fn a_reader_whose_file_is_given_up_makes_room_for_the_next() {
 async fn a_reader_reaches_nothing_but_its_file() {
     let readers = readers(LONG);
     let reached = unreadable(reading(&readers, &broken("reach")).await);
-    for way in ["open", "write", "connect", "send", "local"] {
+    for way in ["open", "write", "connect", "send", "attribute", "local"] {
         assert!(reached.contains(&format!("{way}: Operation not permitted")), "{way}: {reached}");
     }
+}
+
+#[test]
+fn on_a_kernel_without_seccomp_files_are_read_all_the_same() {
+    let rules = [(libc::SYS_seccomp, Vec::new())].into();
+    let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let architecture = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, absent, architecture).unwrap();
+    seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+    // This thread passes the filter on to what it starts.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let readers = readers(LONG);
+        let good = file(Format::Png, 2, 64, 48);
+        assert!(matches!(reading(&readers, &good).await.content, Content::Picture(_)));
+        let reached = unreadable(reading(&readers, &broken("reach")).await);
+        assert!(!reached.contains("connect: Operation not permitted"), "there is a filter: {reached}");
+    });
 }
 
 #[tokio::test]

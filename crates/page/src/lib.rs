@@ -10,6 +10,7 @@ mod asking;
 pub mod filter;
 pub mod frame;
 mod headers;
+mod known;
 mod link;
 mod login;
 mod pause;
@@ -69,6 +70,7 @@ fn router(state: &PageState, access: &Access) -> Router {
         .merge(read::routes(state))
         .merge(login::routes(state.clone(), access.clone()))
         .merge(acts::routes(state.clone()))
+        .route_layer(middleware::from_fn(known::parameters))
         .fallback(|uri: Uri| async move { Problem::nothing_here().at(&uri) })
         .method_not_allowed_fallback(|uri: Uri| async move {
             let text = "This address does not answer to such a request.";

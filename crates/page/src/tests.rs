@@ -231,6 +231,17 @@ async fn a_request_that_makes_no_sense_is_answered_in_the_form_of_its_path() {
         ("GET", "/api/v1/failed?name=%EF%B8%8F", 400, json),
         ("GET", "/api/v1/failed?limit=501", 400, json),
         ("GET", "/failed.csv?class=odd", 400, html),
+        ("GET", "/api/v1/failed?clas=marker", 400, json),
+        ("GET", "/api/v1/failed?class=marker&name=a&asset=A&job=j&limit=1&after=&before=", 200, json),
+        ("GET", "/api/v1/runs?limit=1", 400, json),
+        ("GET", "/api/v1/overview?%ff", 400, json),
+        ("GET", "/api/v1/overview?", 200, json),
+        ("GET", "/api/v1/assets/none?id=A", 400, json),
+        ("GET", "/api/v1/acts?after=1", 400, json),
+        ("GET", "/api/v1/nowhere?a=b", 404, json),
+        ("GET", "/failed?clas=marker", 400, html),
+        ("GET", "/failed.csv?after=1", 400, html),
+        ("GET", "/page.css?v=1", 400, html),
     ] {
         let answer = bench.send(method.parse().unwrap(), path).await;
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
@@ -242,5 +253,22 @@ async fn a_request_that_makes_no_sense_is_answered_in_the_form_of_its_path() {
         if method == "HEAD" {
             assert!(answer.text().await.unwrap().is_empty());
         }
+    }
+}
+
+#[tokio::test]
+async fn the_refusal_of_a_parameter_names_it_and_the_known_ones() {
+    let bench = Bench::new().await;
+    for (path, said) in [
+        ("/api/v1/acts?after=1", "\"after\" is no parameter of this address, which has before."),
+        (
+            "/api/v1/failed?clas=x",
+            "\"clas\" is no parameter of this address, which has class, name, asset, job, after, before, limit.",
+        ),
+        ("/api/v1/runs?limit=1", "\"limit\" is no parameter of this address, which has no parameters."),
+    ] {
+        let answer = bench.send(reqwest::Method::GET, path).await.text().await.unwrap();
+        let json: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert!(json.to_string().contains(&said.replace('"', "\\\"")), "{answer}");
     }
 }

@@ -84,7 +84,7 @@ impl Bucket {
                 }
                 is_declared.store(true, Ordering::Relaxed);
             }
-            match exclusively(&opened.channel, queue.clone(), false).await {
+            match exclusively(&opened.channel, queue.clone()).await {
                 Ok(consumer) => break (opened, consumer),
                 Err(Denied::ByAnother) => {
                     discard(opened);
@@ -302,12 +302,8 @@ pub(super) enum Denied {
 }
 
 /// Consumes exclusively.
-pub(super) async fn exclusively(
-    channel: &Channel,
-    queue: ShortString,
-    no_ack: bool,
-) -> Result<Consumer, Denied> {
-    let options = BasicConsumeOptions { exclusive: true, no_ack, ..BasicConsumeOptions::default() };
+pub(super) async fn exclusively(channel: &Channel, queue: ShortString) -> Result<Consumer, Denied> {
+    let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
     let consuming = channel.basic_consume(queue, ShortString::default(), options, FieldTable::default());
     match tokio::time::timeout(ANSWER, consuming).await {
         Ok(Ok(consumer)) => Ok(consumer),

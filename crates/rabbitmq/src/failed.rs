@@ -74,7 +74,8 @@ struct Pass<'a> {
     shared: &'a Connections,
 }
 
-/// The messages that a pass left where they are. There may be many, so they are logged in one line of each kind.
+/// The messages that a pass left where they are. There may be many, so they are logged in one line of each kind, however the pass
+/// ends.
 #[derive(Default)]
 struct LeftOut {
     unsigned: u64,
@@ -96,6 +97,12 @@ impl LeftOut {
             )
         });
         unsigned.into_iter().chain(unreadable)
+    }
+}
+
+impl Drop for LeftOut {
+    fn drop(&mut self) {
+        self.lines().for_each(|line| tracing::warn!("{line}"));
     }
 }
 
@@ -254,7 +261,6 @@ impl<'a> Pass<'a> {
 
     /// Requeues whatever was not acknowledged. After an error, dropping the channel does the same.
     async fn end(self) {
-        self.left_out.lines().for_each(|line| tracing::warn!("{line}"));
         // The next pass may begin before the queue notices that the channel is gone.
         let all = BasicNackOptions { multiple: true, requeue: true };
         let _ = answered(self.channel.basic_nack(0, all)).await;
@@ -270,10 +276,31 @@ fn report(changed: usize, progress: OnProgress<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
+    /// Counts what is logged.
+    struct Lines(AtomicUsize);
+
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
     #[test]
-    fn however_many_messages_are_left_out_a_line_of_each_kind_says_so() {
+    fn however_many_messages_are_left_out_a_line_of_each_kind_says_so_when_the_pass_ends() {
         let mut left_out = LeftOut::default();
         assert_eq!(left_out.lines().count(), 0);
         left_out.unsigned = 2;
@@ -291,5 +318,8 @@ mod tests {
                 ),
             ]
         );
+        let logged = Arc::new(Lines(AtomicUsize::new(0)));
+        tracing::subscriber::with_default(Arc::clone(&logged), || drop(left_out));
+        assert_eq!(logged.0.load(Ordering::Relaxed), 2);
     }
 }

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions,
-    QueueBindOptions, QueueDeclareOptions, QueuePurgeOptions,
+    BasicQosOptions, QueueBindOptions, QueueDeclareOptions, QueuePurgeOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel};
@@ -33,6 +33,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Announcements kept for a member that does not read them; the oldest are dropped.
 const MOST_UNREAD: i64 = 10_000;
 const MOST_UNREAD_BYTES: i64 = 16 << 20;
+/// The prefetch of announcements and wishes; the rest waits on the broker.
+pub(super) const MOST_UNHEARD: u16 = 100;
 
 /// The processes that share an address and its request budget.
 #[derive(Clone)]
@@ -85,7 +87,8 @@ impl EgressGroup {
             FieldTable::default(),
         ))
         .await?;
-        let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
+        answered(receiver.basic_qos(MOST_UNHEARD, BasicQosOptions::default())).await?;
+        let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
         let consuming = receiver.basic_consume(own, ShortString::default(), options, FieldTable::default());
         let mut incoming = answered(consuming).await.inspect_err(|_| close(&receiver))?;
         self.shared.crew.listens();
@@ -103,7 +106,10 @@ impl EgressGroup {
             loop {
                 tokio::select! {
                     message = incoming.next() => match message {
-                        Some(Ok(message)) => self.hear(budget, message.routing_key == group, &message, &mut complaints),
+                        Some(Ok(message)) => {
+                            self.hear(budget, message.routing_key == group, &message, &mut complaints);
+                            answered(message.ack(BasicAckOptions::default())).await?;
+                        }
                         Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
                         None => return Err(QueueError::Unavailable("the announcements ended".to_owned())),
                     },

@@ -239,14 +239,14 @@ pub(super) async fn prove_exclusive(
             return Ok(Err(Denied::Absent));
         }
         declared?;
-        let consumer = match exclusively(&first, topology.locks(PROVING), false).await {
+        let consumer = match exclusively(&first, topology.locks(PROVING)).await {
             Ok(consumer) => consumer,
             // Another process holds it, which is the proof. A second try might come after that process has left, and
             // succeed.
             Err(denied) => return Ok(Err(denied)),
         };
         let second = connection.create_channel().await?;
-        let other = exclusively(&second, topology.locks(PROVING), false).await;
+        let other = exclusively(&second, topology.locks(PROVING)).await;
         // Close the channel before dropping the consumer, so that the notes are requeued.
         let _ = first.close(200, "done".into()).await;
         drop(consumer);

@@ -6,13 +6,16 @@
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicAckOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Consumer};
 
 use super::EgressGroup;
 use super::bucket::{Denied, exclusively};
 use super::contact::Contact;
+use super::group::MOST_UNHEARD;
 use super::presence::Presence;
 use super::topology::Topology;
 use amqp::{ANSWER, answered, said};
@@ -40,7 +43,8 @@ impl EgressGroup {
         let live = self.shared.lease_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
         answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        let mut wishes = match exclusively(&channel, self.shared.topology.minter(), true).await {
+        answered(channel.basic_qos(MOST_UNHEARD, BasicQosOptions::default())).await?;
+        let mut wishes = match exclusively(&channel, self.shared.topology.minter()).await {
             Ok(wishes) => wishes,
             Err(Denied::ByAnother) => return Ok(()),
             Err(Denied::Absent) => {
@@ -95,7 +99,10 @@ impl Office<'_> {
             tokio::select! {
                 () = pause => {}
                 wish = wishes.next() => match wish {
-                    Some(Ok(_)) => minter.wished(now()?),
+                    Some(Ok(wish)) => {
+                        minter.wished(now()?);
+                        answered(wish.ack(BasicAckOptions::default())).await?;
+                    }
                     Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
                     None => return Err(QueueError::Unavailable("this process is no longer the minter".to_owned())),
                 },

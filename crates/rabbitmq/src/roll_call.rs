@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
-use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::types::{FieldTable, ShortString};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Settings;
 use super::announcement::Announcement;
+use super::group::MOST_UNHEARD;
 use super::topology::Topology;
 use amqp::{ANSWER, answered};
 use budget::{Beat, MOST_MEMBERS, Timing};
@@ -45,13 +48,15 @@ pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
     let options = QueueBindOptions::default();
     answered(channel.queue_bind(own.clone(), control, Topology::every_group(), options, none.clone()))
         .await?;
-    let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
+    answered(channel.basic_qos(MOST_UNHEARD, BasicQosOptions::default())).await?;
+    let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
     let mut incoming = answered(channel.basic_consume(own, ShortString::default(), options, none)).await?;
     let timing = Timing::real();
     // An announcement may be late by half an interval.
     let until = Instant::now() + timing.beat * 3 / 2;
     let mut members = BTreeMap::new();
     while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, incoming.next()).await {
+        answered(message.ack(BasicAckOptions::default())).await?;
         let Announcement::Member(beat) = Announcement::of(&target.signer, &message) else { continue };
         if message.routing_key != group || members.len() >= MOST_MEMBERS {
             continue;

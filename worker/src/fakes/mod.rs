@@ -4,10 +4,11 @@ pub(crate) mod portal;
 pub(crate) mod queue;
 pub(crate) mod watermarker;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{self, BufReader};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Once};
 
 use async_trait::async_trait;
 use budget::Budget;
@@ -145,26 +146,32 @@ pub(crate) fn uploaded(scene: &Scene) -> Job {
     job
 }
 
-/// Captures log lines for a test.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What this test logged: each test has a thread, and runs its tasks on it.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Captures the log lines of the test that runs on this thread.
+struct Log;
 
 impl io::Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(line)
+        LOG.with_borrow_mut(|log| log.write(line))
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Runs this work; returns its result and what it logged.
+/// Runs this work; returns its result and what it logged. One subscriber collects the lines of all tests: that of one test alone can
+/// miss a line that another test logs for the first time just then.
 pub(crate) async fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+    LOG.take();
     let done = work.await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    (done, text)
+    (done, String::from_utf8(LOG.take()).unwrap())
 }

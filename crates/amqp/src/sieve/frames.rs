@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 
 use super::properties;
+use super::unsettled::Unsettled;
 use crate::message::MOST_RECORD_BYTES;
 
 /// How much of a frame is held. Longer properties are cut there; no other frame is longer.
@@ -12,8 +13,8 @@ const MOST_FRAME: usize = super::FRAME_MAX as usize;
 const MOST_BODY: u64 = MOST_RECORD_BYTES as u64 + 1;
 
 /// The length of a frame's head: type, channel and size.
-const HEAD: usize = 7;
-const METHOD: u8 = 1;
+pub(super) const HEAD: usize = 7;
+pub(super) const METHOD: u8 = 1;
 const PROPERTIES: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
@@ -30,8 +31,8 @@ const START: u16 = 10;
 /// both sides, and recurses into the tables of those that clients send.
 const OF_A_BROKER: [(u16, &[u16]); 7] = [
     (CONNECTION, &[START, 20, 30, 41, 50, 51, 60, 61, 71]),
-    // Channels, exchanges, queues.
-    (20, &[11, 20, 21, 40, 41]),
+    (CHANNEL, &[11, 20, 21, 40, CLOSE_OK]),
+    // Exchanges, queues.
     (40, &[11, 21, 31, 51]),
     (50, &[11, 21, 31, 41, 51]),
     (BASIC, &[11, 21, 30, 31, RETURN, DELIVER, GET_OK, 72, 80, 111, 120]),
@@ -42,8 +43,11 @@ const OF_A_BROKER: [(u16, &[u16]); 7] = [
 /// The deepest nesting in a greeting: RabbitMQ's contains a table of capabilities, and nothing within that.
 const MOST_LEVELS: usize = 4;
 
+/// The class of methods about channels, and the broker's confirmation that one ended.
+pub(super) const CHANNEL: u16 = 20;
+const CLOSE_OK: u16 = 41;
 /// The methods that carry a message.
-const BASIC: u16 = 60;
+pub(super) const BASIC: u16 = 60;
 const RETURN: u16 = 50;
 const DELIVER: u16 = 60;
 const GET_OK: u16 = 71;
@@ -59,6 +63,7 @@ pub(super) struct Frames {
     is_foreign: bool,
     /// The incoming body on each channel, if it is too long.
     cut: HashMap<[u8; 2], Cut>,
+    pub(super) unsettled: Unsettled,
 }
 
 /// A body that is too long: how much is still to be passed on, and how much to be left out.
@@ -71,8 +76,8 @@ impl Frames {
     /// Takes in a piece of the stream, and appends the frames that it completes to `clean`.
     ///
     /// # Errors
-    /// A frame is larger than negotiated or holds a method that brokers do not send, or the client cannot read the
-    /// greeting.
+    /// A frame is larger than negotiated or holds a method that brokers do not send, the client cannot read the
+    /// greeting, or there are more deliveries than any prefetch allows.
     pub(super) fn clean(&mut self, mut piece: &[u8], clean: &mut Vec<u8>) -> io::Result<()> {
         while !piece.is_empty() {
             if self.is_foreign {
@@ -125,6 +130,7 @@ impl Frames {
         match kind {
             METHOD => {
                 clean_method(payload)?;
+                count(payload, channel, &mut self.unsettled)?;
                 add(clean, kind, channel, payload);
             }
             PROPERTIES => match payload.split_at_checked(PROPERTIES_HEAD) {
@@ -136,6 +142,7 @@ impl Frames {
                         self.cut.insert(channel, Cut { passed, left_out: bytes - passed });
                     }
                     let kept = properties::kept(texts);
+                    self.unsettled.add(channel, passed + kept.len() as u64)?;
                     add(clean, kind, channel, &[about, &passed.to_be_bytes(), &kept].concat());
                 }
                 None => add(clean, kind, channel, payload),
@@ -202,6 +209,21 @@ fn clean_method(payload: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Counts the delivery that a method begins, or voids those of a channel that it ends.
+fn count(payload: &mut [u8], channel: [u8; 2], unsettled: &mut Unsettled) -> io::Result<()> {
+    let Some((id, rest)) = payload.split_first_chunk_mut::<4>() else { return Ok(()) };
+    match ([[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes), after_text(rest)) {
+        ([BASIC, DELIVER], Some(number)) => match number.first_chunk() {
+            Some(tag) => unsettled.begin(channel, u64::from_be_bytes(*tag))?,
+            None => unsettled.is_answer(channel),
+        },
+        ([BASIC, _], _) => unsettled.is_answer(channel),
+        ([CHANNEL, CLOSE_OK], _) => unsettled.close(channel),
+        _ => {}
+    }
+    Ok(())
+}
+
 /// The bytes after a short string.
 fn after_text(bytes: &mut [u8]) -> Option<&mut [u8]> {
     let (&mut length, rest) = bytes.split_first_mut()?;
@@ -209,17 +231,30 @@ fn after_text(bytes: &mut [u8]) -> Option<&mut [u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use lapin::protocol::AMQPClass;
+
     use super::*;
 
-    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();
         add(&mut frame, kind, [0, 1], payload);
         frame
     }
 
+    pub(in super::super) fn method(method: &AMQPClass) -> Vec<u8> {
+        let payload = lapin::protocol::gen_class(method)(Vec::new().into()).unwrap().write;
+        frame(METHOD, &payload)
+    }
+
     fn about(bytes: u64, properties: &[u8]) -> Vec<u8> {
         frame(PROPERTIES, &[b"\0\x3C\0\0", &bytes.to_be_bytes()[..], properties].concat())
+    }
+
+    /// A delivery with the announcement of its body.
+    pub(in super::super) fn delivery(tag: u64, bytes: u64) -> Vec<u8> {
+        let deliver = [&b"\0\x3C\0\x3C\x01c"[..], &tag.to_be_bytes(), b"\0\x01e\x01k"].concat();
+        [frame(METHOD, &deliver), about(bytes, b"\0\0")].concat()
     }
 
     /// The output, which is the same however the input is split.
@@ -318,6 +353,16 @@ mod tests {
     fn a_frame_larger_than_was_negotiated_ends_the_connection() {
         let stream = frame(BODY, &vec![0; MOST_FRAME + 1]);
         assert!(Frames::default().clean(&stream, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn deliveries_that_nothing_acknowledges_end_the_connection() {
+        for bytes in [0, 1000, MOST_BODY, u64::MAX] {
+            let mut frames = Frames::default();
+            let most =
+                (1..1_000_000).find(|tag| frames.clean(&delivery(*tag, bytes), &mut Vec::new()).is_err());
+            assert!(most.is_some_and(|most| most > 1000), "{bytes}: {most:?}");
+        }
     }
 
     proptest::proptest! {

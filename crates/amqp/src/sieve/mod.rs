@@ -2,11 +2,14 @@
 //!
 //! The broker passes on a message's properties as the publisher wrote them, in one frame of any size, whatever size was
 //! negotiated. The client parses nested tables by recursion, which overflows its stack, and closes the connection over
-//! text that is not UTF-8; both again each time the message is delivered. So incoming frames pass through here first.
+//! text that is not UTF-8; both again each time the message is delivered. It also queues whatever a broker delivers, however
+//! much was asked for. So incoming frames pass through here first.
 
 mod closing;
 mod frames;
 mod properties;
+mod sent;
+mod unsettled;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +30,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 pub use closing::Closing;
 use frames::Frames;
+use sent::Sent;
 
 /// The frame size to negotiate, which is also the largest that the broker offers by default.
 const FRAME_MAX: u32 = 128 * 1024;
@@ -62,6 +66,7 @@ fn given_up() -> io::Error {
 pub(super) struct Sieved {
     socket: Socket,
     frames: Frames,
+    sent: Sent,
     /// Cleaned bytes; those up to `handed_out` were already read.
     clean: Vec<u8>,
     handed_out: usize,
@@ -71,7 +76,14 @@ pub(super) struct Sieved {
 impl Sieved {
     fn new(socket: Socket, end: CancellationToken) -> Self {
         let ended = Box::pin(end.cancelled_owned());
-        Self { socket, frames: Frames::default(), clean: Vec::new(), handed_out: 0, ended }
+        Self {
+            socket,
+            frames: Frames::default(),
+            sent: Sent::default(),
+            clean: Vec::new(),
+            handed_out: 0,
+            ended,
+        }
     }
 }
 
@@ -105,7 +117,10 @@ impl AsyncRead for Sieved {
 
 impl AsyncWrite for Sieved {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write(context, bytes)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.socket).poll_write(context, bytes))?;
+        this.sent.read(&bytes[..written], &mut this.frames.unsettled);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -113,7 +128,15 @@ impl AsyncWrite for Sieved {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write_vectored(context, slices)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.socket).poll_write_vectored(context, slices))?;
+        let mut left = written;
+        for slice in slices {
+            let count = left.min(slice.len());
+            this.sent.read(&slice[..count], &mut this.frames.unsettled);
+            left -= count;
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -154,5 +177,59 @@ impl Reactor for Sieving {
     ) -> impl Future<Output = io::Result<Sieved>> + Send + 'static {
         let connecting = self.0.tcp_connect_addr(address);
         async move { Ok(Sieved::new(AsyncTcpStream::Plain(connecting.await?), CancellationToken::new())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::io::{AsyncReadExt, AsyncWriteExt};
+    use lapin::protocol::AMQPClass;
+    use lapin::protocol::basic::{AMQPMethod, Ack};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::frames::tests::{delivery, method};
+    use super::*;
+
+    /// The deliveries of one round, which nothing bounds yet.
+    const ROUND: u64 = 500;
+
+    /// Delivers 800 MB in rounds, and answers each; returns whether the connection takes them all.
+    async fn takes(answer: impl AsyncFn(&mut Sieved, u64) -> io::Result<()>) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connecting = Sieving(Tokio::current()).tcp_connect_addr(address);
+        let (connected, accepted) = tokio::join!(connecting, listener.accept());
+        let (mut sieved, mut broker) = (connected.unwrap(), accepted.unwrap().0);
+        sieved.write_all(b"AMQP\0\0\x09\x01").await.unwrap();
+        for round in 0..6 {
+            let tags = round * ROUND + 1..=(round + 1) * ROUND;
+            let deliveries: Vec<u8> = tags.flat_map(|tag| delivery(tag, u64::MAX)).collect();
+            broker.write_all(&deliveries).await.unwrap();
+            // They pass with a shorter length of the body, but with as many bytes.
+            let mut received = vec![0; deliveries.len()];
+            if sieved.read_exact(&mut received).await.is_err() {
+                return false;
+            }
+            answer(&mut sieved, (round + 1) * ROUND).await.unwrap();
+        }
+        true
+    }
+
+    fn ack(delivery_tag: u64) -> Vec<u8> {
+        method(&AMQPClass::Basic(AMQPMethod::Ack(Ack { delivery_tag, multiple: true })))
+    }
+
+    #[tokio::test]
+    async fn deliveries_without_end_pass_only_while_this_process_settles_them() {
+        assert!(takes(async |sieved, last| sieved.write_all(&ack(last)).await).await);
+        let vectored = async |sieved: &mut Sieved, last| {
+            let frame = ack(last);
+            let (head, rest) = frame.split_at(5);
+            let written = sieved.write_vectored(&[head, rest].map(io::IoSlice::new)).await?;
+            sieved.write_all(&frame[written..]).await
+        };
+        assert!(takes(vectored).await);
+        assert!(!takes(async |_, _| Ok(())).await);
     }
 }

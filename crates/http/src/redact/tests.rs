@@ -111,6 +111,27 @@ fn no_run_of_a_credential_is_shown_in_another_spelling() {
 }
 
 #[test]
+fn no_short_piece_of_a_credential_is_shown_unless_it_may_be_a_word() {
+    let password = "Br0kerPassw0rdOfTwenty1";
+    let redactor = Redactor::passwords([password].into_iter());
+    for length in 6..=password.len() {
+        for from in 0..=password.len() - length {
+            let piece = &password[from..from + length];
+            for said in [piece.to_owned(), piece.to_uppercase()] {
+                let shown = redactor.excerpt(&format!("no, {said} here"));
+                let is_code = piece.contains(|c: char| c.is_ascii_digit());
+                assert!(!is_code || !shown.contains(&said), "{shown}");
+            }
+        }
+    }
+    for harmless in
+        ["of twenty words", "a broker of 2026-01-01T10", "PASSWORD OF 20 characters", "w0rd", "passw 0rd"]
+    {
+        assert_eq!(redactor.excerpt(harmless), harmless);
+    }
+}
+
+#[test]
 fn every_long_run_of_a_signed_address_is_a_signature() {
     let run = "abcdefghijklmnopqrs";
     let client = crate::plain_client();

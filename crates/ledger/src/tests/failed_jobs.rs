@@ -182,6 +182,7 @@ async fn an_act_concerns_what_was_counted_and_is_still_failed() {
     let ledger = Ledger::new(State::in_memory().unwrap());
     let all = FailedFilter::default();
     assert_eq!(ledger.count_failed(&all).await.unwrap(), Counted { matching: 0, until: 0 });
+    assert_eq!(ledger.newest_outcome().await.unwrap(), 0);
     fail(&ledger, 0..9).await;
     let refused = FailedFilter { class: Some(FailureClass::Refused), ..all.clone() };
     let [counted, of_class] =

@@ -3,11 +3,11 @@
 use std::env::consts::ARCH;
 use std::io;
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter, sock_filter};
 
 /// What opens, connects or changes something by its name, starts a program, or reaches into another process; but for
-/// `tgkill`, by which a process aborts, and for the x32 calls of a kernel that has them enabled. A limit on descriptors alone
-/// does not prevent it, since code that has taken over the child can close a descriptor first.
+/// `tgkill`, by which a process aborts. A limit on descriptors alone does not prevent it, since code that has taken over the child can
+/// close a descriptor first.
 const REFUSED: &[i64] = &[
     libc::SYS_openat,
     libc::SYS_openat2,
@@ -24,6 +24,16 @@ const REFUSED: &[i64] = &[
     libc::SYS_fchmodat,
     libc::SYS_fchownat,
     libc::SYS_utimensat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    FCHMODAT2,
+    SETXATTRAT,
+    REMOVEXATTRAT,
+    FILE_SETATTR,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
     libc::SYS_memfd_create,
     libc::SYS_socket,
     libc::SYS_socketpair,
@@ -45,6 +55,11 @@ const REFUSED: &[i64] = &[
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
 ];
+/// Newer calls, which have the same numbers on every architecture.
+const FCHMODAT2: i64 = 452;
+const SETXATTRAT: i64 = 463;
+const REMOVEXATTRAT: i64 = 466;
+const FILE_SETATTR: i64 = 469;
 /// The same by their older calls, which newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
 const REFUSED_OLD: &[i64] = &[
@@ -66,16 +81,75 @@ const REFUSED_OLD: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_OLD: &[i64] = &[];
 
+/// What the filter's own instructions load and do: the number of the call is at the start of what it is given.
+const LOAD: u16 = 0x20;
+const JUMP_IF_AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+const CALL: u32 = 0;
+/// The bit that x32 calls have in their number, and no other call. The other rules do not know them.
+const X32: u32 = 0x4000_0000;
+
 /// Makes each of these calls fail, for this thread and those that it starts. The other calls stay: decoders start
 /// threads, and which calls an allocator and a runtime need changes with their versions.
 ///
 /// # Errors
 /// The kernel or the architecture has no such filter.
 pub(super) fn give_up() -> io::Result<()> {
+    apply_filter(&program()?).map_err(io::Error::other)
+}
+
+fn program() -> io::Result<BpfProgram> {
     let architecture = TargetArch::try_from(ARCH).map_err(io::Error::other)?;
     let rules = REFUSED.iter().chain(REFUSED_OLD).map(|call| (*call, Vec::new())).collect();
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture);
     let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(io::Error::other)?;
-    apply_filter(&program).map_err(io::Error::other)
+    let without_x32 = [
+        sock_filter { code: LOAD, jt: 0, jf: 0, k: CALL },
+        sock_filter { code: JUMP_IF_AT_LEAST, jt: 0, jf: 1, k: X32 },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs() },
+    ];
+    Ok(without_x32.into_iter().chain(program).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The filter's answer to a call, as a kernel of this architecture computes it.
+    fn answer(program: &[sock_filter], architecture: u32, call: u32) -> u32 {
+        let (mut loaded, mut at) = (0, 0);
+        loop {
+            let sock_filter { code, jt, jf, k } = program[at];
+            at += 1;
+            match code {
+                LOAD => loaded = if k == CALL { call } else { architecture },
+                0x05 => at += k as usize,
+                0x15 => at += usize::from(if loaded == k { jt } else { jf }),
+                JUMP_IF_AT_LEAST => at += usize::from(if loaded >= k { jt } else { jf }),
+                RETURN => return k,
+                other => panic!("{other:#x} is not interpreted"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_is_refused_by_its_number_and_by_that_for_x32() {
+        let program = program().unwrap();
+        // What is loaded first besides the call is the architecture, which is then compared.
+        let loaded = program.iter().position(|step| step.code == LOAD && step.k != CALL).unwrap();
+        let architecture = program[loaded + 1].k;
+        let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+        for call in REFUSED.iter().chain(REFUSED_OLD) {
+            let call = u32::try_from(*call).unwrap();
+            assert_eq!(answer(&program, architecture, call), refused, "{call}");
+            assert_eq!(answer(&program, architecture, X32 | call), refused, "x32 {call}");
+        }
+        for call in [libc::SYS_read, libc::SYS_write, libc::SYS_mmap, libc::SYS_clone3, libc::SYS_exit_group]
+        {
+            let call = u32::try_from(call).unwrap();
+            assert_eq!(answer(&program, architecture, call), libc::SECCOMP_RET_ALLOW, "{call}");
+            assert_eq!(answer(&program, architecture, X32 | call), refused, "x32 {call}");
+        }
+    }
 }

@@ -112,7 +112,7 @@ impl ActState {
     ) -> Result<Begun, Problem> {
         let filter = query.filter()?;
         let (live, end) = self.live_until()?;
-        if until > live.ledger.count_failed(&filter).await?.until {
+        if until > live.ledger.newest_outcome().await? {
             return Err(Problem::bad_query("`until` comes from no count; count the jobs first"));
         }
         let (mut what, mut asset) = (words(&filter), filter.asset.clone());

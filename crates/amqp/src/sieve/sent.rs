@@ -1,0 +1,132 @@
+//! What this process sends, as far as it settles deliveries. Pure.
+
+use super::frames::{BASIC, CHANNEL, HEAD, METHOD};
+use super::unsettled::Unsettled;
+
+/// The length of the protocol header, which is sent before the first frame.
+const PROTOCOL_HEADER: usize = 8;
+/// The length of what is read of a frame's payload: class, method, delivery tag and flags.
+const MOST: usize = 13;
+
+/// The methods that open and end a channel; the broker confirms an end.
+const OPEN: u16 = 10;
+const CLOSE_OK: u16 = 41;
+/// The methods that settle deliveries. Only the first two have the flag `multiple`.
+const ACK: u16 = 80;
+const NACK: u16 = 120;
+const REJECT: u16 = 90;
+
+/// Reads a stream of outgoing frames, however it is split into pieces.
+pub(super) struct Sent {
+    /// The beginning of the current frame.
+    frame: Vec<u8>,
+    /// How many bytes of the stream to skip next.
+    skipped: usize,
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self { frame: Vec::with_capacity(HEAD + MOST), skipped: PROTOCOL_HEADER }
+    }
+}
+
+impl Sent {
+    /// Takes in a piece that was written to the broker.
+    pub(super) fn read(&mut self, mut piece: &[u8], unsettled: &mut Unsettled) {
+        while !piece.is_empty() {
+            let skipped = self.skipped.min(piece.len());
+            self.skipped -= skipped;
+            piece = &piece[skipped..];
+            let missing = self.wanted() - self.frame.len();
+            let (taken, rest) = piece.split_at(missing.min(piece.len()));
+            self.frame.extend_from_slice(taken);
+            piece = rest;
+            if self.frame.len() >= HEAD && self.frame.len() == self.wanted() {
+                self.settle(unsettled);
+                self.skipped = HEAD + self.size() + 1 - self.frame.len();
+                self.frame.clear();
+            }
+        }
+    }
+
+    fn size(&self) -> usize {
+        let size = self.frame.get(3..HEAD).and_then(|size| size.try_into().ok());
+        size.map_or(0, |size| u32::from_be_bytes(size) as usize)
+    }
+
+    /// The length to wait for, as far as it is known yet.
+    fn wanted(&self) -> usize {
+        HEAD + self.size().min(MOST)
+    }
+
+    fn settle(&self, unsettled: &mut Unsettled) {
+        let Some((head, payload)) = self.frame.split_first_chunk::<HEAD>() else { return };
+        let Some((id, rest)) = payload.split_first_chunk::<4>().filter(|_| head[0] == METHOD) else { return };
+        let channel = [head[1], head[2]];
+        let [class, method] = [[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes);
+        match (class, method) {
+            (CHANNEL, OPEN | CLOSE_OK) => unsettled.close(channel),
+            (BASIC, ACK | NACK | REJECT) => {
+                if let Some((tag, [flags, ..])) = rest.split_first_chunk() {
+                    let multiple = method != REJECT && flags & 1 == 1;
+                    unsettled.settle(channel, u64::from_be_bytes(*tag), multiple);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::AMQPClass;
+    use lapin::protocol::basic::{self, AMQPMethod as Basic};
+    use lapin::protocol::channel::{self, AMQPMethod as Channels};
+
+    use super::*;
+    use crate::sieve::frames::tests::{frame, method};
+
+    const ONE: [u8; 2] = [0, 1];
+
+    /// The tags that are unsettled after this stream, of the tags 1 to 4.
+    fn left(stream: &[u8]) -> Vec<u64> {
+        let lefts = [1, 3, 7, stream.len()].map(|size| {
+            let (mut sent, mut unsettled) = (Sent::default(), Unsettled::default());
+            (1..=4).for_each(|tag| unsettled.begin(ONE, tag).unwrap());
+            stream.chunks(size).for_each(|piece| sent.read(piece, &mut unsettled));
+            (1..=4).filter(|tag| unsettled.begin(ONE, *tag).is_err()).collect::<Vec<_>>()
+        });
+        assert!(lefts.iter().all(|left| *left == lefts[0]), "{lefts:?}");
+        lefts[0].clone()
+    }
+
+    #[test]
+    fn what_this_process_settles_is_read_however_the_stream_is_split() {
+        let ack = |delivery_tag, multiple| {
+            method(&AMQPClass::Basic(Basic::Ack(basic::Ack { delivery_tag, multiple })))
+        };
+        let nack = |delivery_tag, multiple| {
+            method(&AMQPClass::Basic(Basic::Nack(basic::Nack { delivery_tag, multiple, requeue: true })))
+        };
+        let reject = |delivery_tag| {
+            method(&AMQPClass::Basic(Basic::Reject(basic::Reject { delivery_tag, requeue: true })))
+        };
+        let open = method(&AMQPClass::Channel(Channels::Open(channel::Open {})));
+        let close_ok = method(&AMQPClass::Channel(Channels::CloseOk(channel::CloseOk {})));
+        for (settling, wanted) in [
+            (ack(2, false), &[1, 3, 4][..]),
+            (ack(2, true), &[3, 4]),
+            (ack(0, true), &[]),
+            (nack(3, false), &[1, 2, 4]),
+            (nack(3, true), &[4]),
+            (reject(3), &[1, 2, 4]),
+            (open, &[]),
+            (close_ok, &[]),
+            (Vec::new(), &[1, 2, 3, 4]),
+        ] {
+            let before =
+                [frame(METHOD, b"\0\x3C\0\x28\0\0\0\x01q\0"), frame(8, b""), frame(3, &[0xCE; 300])].concat();
+            assert_eq!(left(&[b"AMQP\0\0\x09\x01", &before[..], &settling].concat()), wanted);
+        }
+    }
+}
