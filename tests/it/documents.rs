@@ -14,7 +14,7 @@ pub(crate) fn document(name: &str) -> String {
 }
 
 /// The fenced blocks of one language, indentation removed.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
     for line in text.lines() {

@@ -65,6 +65,7 @@ mod people;
 mod poison;
 mod private_files;
 mod queue;
+mod quick_start;
 mod quiet_hours;
 mod random;
 mod release;
