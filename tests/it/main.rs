@@ -62,6 +62,7 @@ mod outside;
 mod page;
 mod pause;
 mod people;
+mod pieces;
 mod poison;
 mod private_files;
 mod queue;
