@@ -29,6 +29,7 @@ mod drawn;
 mod encrypted_secrets;
 mod evidence;
 mod faults;
+mod fenced;
 mod filters;
 mod first_steps;
 mod fleet;
