@@ -79,7 +79,9 @@ fn headings_with_commands(page: &str) -> Vec<String> {
 fn every_documented_command_for_the_composition_is_run_by_a_script() {
     let script = document("scripts/first-day");
     let mut found = 0;
-    for page in ["docs/quick-start-compose.md", "docs/operations.md"] {
+    for page in
+        ["docs/quick-start-compose.md", "docs/running.md", "docs/maintenance.md", "docs/operations.md"]
+    {
         for heading in headings_with_commands(&document(page)) {
             assert!(script.contains(&format!("\"{heading}\"")), "{page}: {heading}");
             found += 1;

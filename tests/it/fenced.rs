@@ -65,7 +65,7 @@ fn is_read(page: &str, block: &Block, followed: &str) -> bool {
         ("sh", _) => page == "README.md" || page.rsplit_once('/').is_some_and(|(folder, _)| folder == "docs"),
         // Printed by the commands above it, which `quick_start` and `scripts/first-day` follow.
         ("text", "docs/quick-start.md") => block.follows_commands,
-        ("text", "docs/quick-start-compose.md" | "docs/operations.md") => {
+        ("text", "docs/quick-start-compose.md" | "docs/maintenance.md" | "docs/running.md") => {
             let is_followed = followed.contains(&format!("\"{}\"", block.heading));
             // The variable is for `pieces`.
             block.follows_commands && is_followed || block.text.starts_with("COMPOSE_FILE=")
