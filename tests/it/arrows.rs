@@ -49,7 +49,7 @@ fn root() -> PathBuf {
 }
 
 /// What a crate of this folder names in its manifest, its tests aside.
-fn needed_by(folder: &str) -> BTreeSet<String> {
+pub(crate) fn needed_by(folder: &str) -> BTreeSet<String> {
     let manifest: toml::Table = document(&format!("{folder}/Cargo.toml")).parse().unwrap();
     manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
 }

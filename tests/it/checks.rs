@@ -7,6 +7,7 @@ use sandbox::NewAsset;
 use sandbox::faults::{Action, Faults, Moment};
 use serde_json::{Value, json};
 
+use crate::documents::{blocks, document};
 use crate::harness::broker::free_ports;
 use crate::harness::fleet::Fleet;
 use crate::harness::page::shows;
@@ -82,6 +83,11 @@ async fn each_defect_fails_the_job_by_its_check_and_goes_through_without_it() {
             assert!(reason.contains(part), "{defect:?}: {part:?} is not in {reason}");
         }
         assert_eq!(reason.matches("check ").count(), 1, "{defect:?}: {reason}");
+        if check == Check::Orientation {
+            let [sample] = blocks(&document("docs/checks.md"), "text").try_into().unwrap();
+            let (sample, _) = sample.split_once('…').unwrap();
+            assert!(reason.starts_with(&sample.replace("Alpine lake", "one.jpg")), "{reason}");
+        }
         let asset = bench.asset(&id);
         assert_eq!((asset.versions.len(), asset.marker), (1, None), "{defect:?}");
         assert_clean(&bench.sandbox.audit());

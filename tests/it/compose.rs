@@ -58,7 +58,7 @@ fn published(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_variable_is_explained_in_the_example_and_in_the_operations_page_and_no_other() {
+fn every_variable_is_explained_in_the_example_and_in_the_page_on_running_it_and_no_other() {
     let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let mut used = BTreeSet::new();
     for text in compositions() {
@@ -79,14 +79,14 @@ fn every_variable_is_explained_in_the_example_and_in_the_operations_page_and_no_
     let passed_on = PROXIES.iter().chain(&CERTIFICATES).chain(&TRACES);
     used.extend(passed_on.chain(&["COMPOSE_FILE"]).map(|name| (*name).to_owned()));
     assert_eq!(explained, used);
-    let page = document("docs/operations.md");
+    let page = document("docs/running.md");
     let page: BTreeSet<_> = documented(&page, 0).union(&documented(&page, 1)).cloned().collect();
     assert!(used.is_subset(&page), "{used:?} {page:?}");
 }
 
 #[test]
-fn every_service_volume_and_port_is_in_the_operations_page() {
-    let page = document("docs/operations.md");
+fn every_service_volume_and_port_is_in_the_page_on_running_it() {
+    let page = document("docs/running.md");
     for text in compositions() {
         for service in keys(&text, "services") {
             assert!(documented(&page, 0).contains(&service), "service {service}");

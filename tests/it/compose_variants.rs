@@ -75,13 +75,24 @@ fn headings_with_commands(page: &str) -> Vec<String> {
     found
 }
 
+/// The page below whose heading of this name `scripts/first-day` does what is written.
+pub(crate) fn page_followed(script: &str, heading: &str) -> Option<String> {
+    let (before, _) = script.split_once(&format!("\"{heading}\""))?;
+    let (_, call) = before.rsplit_once("follow ")?;
+    let page = call.split(' ').next()?;
+    let named = |variable| script.split_once(&format!("\n{variable}="))?.1.lines().next();
+    Some(format!("docs/{}", page.strip_prefix('$').map_or(Some(page), named)?))
+}
+
 #[test]
 fn every_documented_command_for_the_composition_is_run_by_a_script() {
     let script = document("scripts/first-day");
     let mut found = 0;
-    for page in ["docs/quick-start-compose.md", "docs/operations.md"] {
+    for page in
+        ["docs/quick-start-compose.md", "docs/running.md", "docs/maintenance.md", "docs/operations.md"]
+    {
         for heading in headings_with_commands(&document(page)) {
-            assert!(script.contains(&format!("\"{heading}\"")), "{page}: {heading}");
+            assert_eq!(page_followed(&script, &heading).as_deref(), Some(page), "{heading}");
             found += 1;
         }
     }

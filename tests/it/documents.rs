@@ -14,7 +14,7 @@ pub(crate) fn document(name: &str) -> String {
 }
 
 /// The fenced blocks of one language, indentation removed.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
     for line in text.lines() {
@@ -64,13 +64,8 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 #[test]
 fn every_piece_of_a_configuration_in_the_documents_fits_into_a_whole_one() {
     let whole = blocks(&document("README.md"), "toml")[0].clone();
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    let pages = std::fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().file_name());
-    for page in pages
-        .filter_map(|name| name.into_string().ok())
-        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"))
-    {
-        for sample in blocks(&document(&format!("docs/{page}")), "toml") {
+    for page in pages() {
+        for sample in blocks(&document(&page), "toml") {
             let mut table: toml::Table = whole.parse().unwrap();
             merge(&mut table, sample.parse().unwrap_or_else(|error| panic!("{page}: {error}")));
             let file = tempfile::NamedTempFile::new().unwrap();
@@ -229,7 +224,7 @@ fn the_published_schema_is_that_of_the_types() {
 }
 
 /// The pages, by their paths from the root.
-fn pages() -> Vec<String> {
+pub(crate) fn pages() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut pages = Vec::new();
     for folder in ["", "docs/", "docs/decisions/"] {

@@ -4,6 +4,7 @@ use nix::sys::signal::Signal;
 use sandbox::faults::{Action, Faults, Moment};
 use serde_json::Value;
 
+use crate::documents::{blocks, document};
 use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::receivers::{Encryption, MailServer, Webhook};
 use crate::harness::scene::every;
@@ -29,6 +30,21 @@ fn mail_only(server: &MailServer, encryption: &str, password: &str) -> String {
 fn kinds(webhook: &Webhook) -> Vec<String> {
     let parsed = webhook.received().into_iter().map(|text| serde_json::from_str::<Value>(&text).unwrap());
     parsed.map(|message| message["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Fails unless the message is that of the page, but for the portal, the time and the rest of the text.
+fn assert_is_as_documented(message: &str) {
+    let [sample] = blocks(&document("docs/configuration.md"), "json").try_into().unwrap();
+    let [sample, sent] = [&sample, message].map(|text| serde_json::from_str::<Value>(text).unwrap());
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&sent), keys(&sample));
+    assert_eq!(sent["kind"], sample["kind"]);
+    let start = text(&sample, "text").replace(&text(&sample, "portal"), &text(&sent, "portal"));
+    assert!(text(&sent, "text").starts_with(start.trim_end_matches('…')), "{message}");
+    for value in [&sample, &sent] {
+        text(value, "at").parse::<jiff::Timestamp>().unwrap();
+    }
 }
 
 fn assert_keeps_secrets(ran: &Ran) {
@@ -106,6 +122,7 @@ async fn a_sync_that_ends_badly_is_reported_once_and_says_no_name_of_an_asset() 
         bench.sync().await.assert_code(8);
     }
     assert_eq!(kinds(&webhook), ["limit_reached"]);
+    assert_is_as_documented(&webhook.received()[0]);
     bench.sync().await.assert_code(0);
     let token = bench.sandbox.announcement().token.clone();
     bench.reconfigure(&token, "s3cr3t-but-wrong");

@@ -11,6 +11,7 @@ use sandbox::{NewAsset, Options};
 use serde_json::{Value, json};
 use tokio::process::Child;
 
+use crate::documents::{blocks, document};
 use crate::harness::broker::free_ports;
 use crate::harness::browser::{Browser, Look};
 use crate::harness::scene::every;
@@ -268,4 +269,35 @@ async fn pictures_of_the_page_are_small_enough_for_the_readme() {
         }
     }
     stop(running).await;
+}
+
+/// The commands of docs/page.md for programs, with this page's address and the class and the count of this library.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_requests_are_answered_as_the_page_shows() {
+    let scene = Scene::new().await;
+    let folder = &scene.serving.bench.folder;
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    std::fs::write(folder.path().join("secrets/page"), TOKEN).unwrap();
+    let page = document("docs/page.md");
+    let commands = blocks(&page, "sh").pop().unwrap();
+    let commands = commands.replace("127.0.0.1:9092", &format!("127.0.0.1:{}", scene.port));
+    let commands = commands.replace("marker", "refused");
+    let [list, act, count, retry] = commands.lines().collect::<Vec<_>>().try_into().unwrap();
+    let ask = |line: &str| {
+        let script = format!("{act}\n{line}");
+        let mut shell = std::process::Command::new("bash");
+        let output = shell.args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    };
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let shown = |line: &str| serde_json::from_str::<Value>(line.split_once(" # ").unwrap().1).unwrap();
+    assert_eq!(ask(list)["jobs"].as_array().unwrap().len() as u64, REFUSED);
+    let counted = ask(count);
+    assert_eq!((keys(&counted), &counted["matching"]), (keys(&shown(count)), &json!(REFUSED)));
+    let retry = retry.replace(&shown(count)["until"].to_string(), &counted["until"].to_string());
+    let begun = ask(&retry);
+    assert_eq!((keys(&begun), &begun["matching"]), (keys(&shown(&retry)), &json!(REFUSED)));
+    let bench = &scene.serving.bench;
+    until_async(async || scene.refused.iter().all(|id| is_protected(&bench.asset(id)))).await;
+    stop(scene.running).await;
 }
