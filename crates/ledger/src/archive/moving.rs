@@ -83,7 +83,7 @@ impl Ledger {
         if !is_registered {
             file::delete(&folder, &name).map_err(|error| match error.kind() {
                 io::ErrorKind::InvalidInput => DatabaseError::Damaged(error.to_string()),
-                _ => DatabaseError::Unavailable(error.into()),
+                _ => DatabaseError::unavailable(error),
             })?;
         }
         self.set_fact(ARCHIVING, None).await
@@ -113,7 +113,7 @@ impl Ledger {
             Err(error) => {
                 // Where the folder cannot be written, nothing may be there to delete, or nothing can be.
                 let _ = self.clean_up().await;
-                return Err(DatabaseError::Unavailable(error.into()));
+                return Err(DatabaseError::unavailable(error));
             }
         };
         fault::crash_point("archive.written");
@@ -122,7 +122,7 @@ impl Ledger {
                 let deleted = delete_all(transaction, batch.candidates)?;
                 if deleted != batch.rows.len() {
                     let reason = "the ledger changed while it was archived; archive again";
-                    return Err(DatabaseError::Unavailable(reason.into()));
+                    return Err(DatabaseError::unavailable(reason));
                 }
                 let times = batch.rows.iter().map(|row| nanoseconds(row.event.at));
                 let sql = "INSERT INTO archives (archive, file, outcomes, keys, last_at) VALUES (?1, ?2, ?3, ?4, ?5)";

@@ -39,8 +39,7 @@ pub async fn write(state: &State, path: &Path) -> Result<BackedUp, DatabaseError
 
 fn back_up(connection: &Connection, folder: &Path, path: &Path) -> Result<BackedUp, DatabaseError> {
     let failed = |error: io::Error| {
-        let reason = format!("cannot write the backup {}: {error}", path.display());
-        DatabaseError::Unavailable(reason.into())
+        DatabaseError::unavailable(format!("cannot write the backup {}: {error}", path.display()))
     };
     let mut reason = None;
     let written = private::write_new(path, |file| {

@@ -18,7 +18,7 @@ impl State {
     /// The file exists already, or cannot be written.
     pub async fn copy_to(&self, path: &Path) -> Result<(), DatabaseError> {
         // SQLite would make it readable for everyone.
-        private::create_named(path).map_err(|error| DatabaseError::Unavailable(error.into()))?;
+        private::create_named(path).map_err(DatabaseError::unavailable)?;
         let path = path.display().to_string();
         self.blocking(move |connection| {
             connection.execute("VACUUM INTO ?1", [path])?;

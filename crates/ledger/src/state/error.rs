@@ -1,6 +1,7 @@
 //! Why the state directory, or a statement in it, fails.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use common::failure::Failure;
 
@@ -84,16 +85,22 @@ pub enum StateError {
 }
 
 /// Why a statement failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DatabaseError {
     /// The disk is full, or the file is busy or gone. This may be temporary.
     #[error(
         "the state directory cannot be written ({0}); check its owner, its mode and the free space of its disk"
     )]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// Anything else, most likely a damaged file.
     #[error("the state file cannot be used: {0}")]
     Damaged(String),
+}
+
+impl DatabaseError {
+    pub(crate) fn unavailable(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(Arc::from(reason.into()))
+    }
 }
 
 impl From<rusqlite::Error> for DatabaseError {
@@ -103,7 +110,7 @@ impl From<rusqlite::Error> for DatabaseError {
         };
         match error.sqlite_error_code() {
             Some(DiskFull | DatabaseBusy | DatabaseLocked | SystemIoFailure | CannotOpen | ReadOnly) => {
-                Self::Unavailable(error.into())
+                Self::unavailable(error)
             }
             _ => Self::Damaged(error.to_string()),
         }

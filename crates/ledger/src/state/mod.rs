@@ -1,5 +1,6 @@
 //! The state directory: one SQLite file, owned by one process at a time.
 
+mod changes;
 mod conversion;
 pub(crate) mod copies;
 mod error;
@@ -16,9 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction};
 
-use common::fault;
+use changes::Changes;
 pub use error::{DatabaseError, StateError};
 use files::private;
 use readers::Readers;
@@ -69,6 +71,7 @@ struct Inner {
     /// that writes: only the last connection to close can bring the log into the file, and one that only reads may not.
     readers: Option<Readers>,
     connection: Mutex<Connection>,
+    changes: Changes,
     path: PathBuf,
     _lock: Option<File>,
 }
@@ -105,7 +108,9 @@ impl State {
 
     fn of(connection: Connection, readers: Option<Readers>, path: PathBuf, lock: Option<File>) -> Self {
         let connection = Mutex::new(connection);
-        Self { inner: Arc::new(Inner { connection, readers, path, _lock: lock }) }
+        Self {
+            inner: Arc::new(Inner { connection, changes: Changes::default(), readers, path, _lock: lock }),
+        }
     }
 
     /// Like [`State::open`], but waits up to three seconds for another process to leave.
@@ -170,24 +175,17 @@ impl State {
         self.write_then(change, |value| value).await
     }
 
-    /// Like [`State::write`], and then runs `committed`, which updates memory to match, before any other change of the
-    /// file. `committed` runs only once the change is on disk, even if the caller was cancelled. `change` must have no
-    /// effect outside the file, since the commit can fail.
+    /// Like [`State::write`], and then runs `committed`, which updates memory to match. `committed` runs only once the
+    /// change is on disk, even if the caller was cancelled. `change` must have no effect outside the file that dropping
+    /// its value does not undo, since the commit can fail. Other changes may be made between the two.
     pub async fn write_then<T, U, F, C>(&self, change: F, committed: C) -> Result<U, DatabaseError>
     where
+        T: Send + 'static,
         U: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, DatabaseError> + Send + 'static,
         C: FnOnce(T) -> U + Send + 'static,
     {
-        self.blocking(move |connection| {
-            fault::crash_point("database.before");
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = change(&transaction)?;
-            transaction.commit()?;
-            fault::crash_point("database.after");
-            Ok(committed(value))
-        })
-        .await
+        changes::make(&self.inner, change, committed).await
     }
 
     /// Runs a query, all of it on one snapshot of the file.
@@ -360,6 +358,8 @@ fn connect_known(path: &Path, access: OpenFlags) -> Result<(Connection, u32), St
 /// the folders that SQLite would use (/var/tmp, /tmp, the working folder) may not exist or be writable.
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise a statement whose index has statistics is planned anew for each value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
 }

@@ -32,7 +32,7 @@ impl Readers {
     pub(super) async fn take(&self) -> Result<Object<Opener>, DatabaseError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
-            other => DatabaseError::Unavailable(other.to_string().into()),
+            other => DatabaseError::unavailable(other.to_string()),
         })
     }
 }

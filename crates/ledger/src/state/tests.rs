@@ -1,3 +1,4 @@
+mod changes;
 mod conversion;
 
 use std::ops::ControlFlow;

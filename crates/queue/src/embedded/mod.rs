@@ -1,5 +1,6 @@
 //! The queue of one machine, in the SQLite file of the state directory.
 
+mod dropped;
 mod locks;
 mod rows;
 
@@ -21,6 +22,7 @@ use super::{
     QueueError, Receipt, Selection, Settlement, StepSet, Unrenewed,
 };
 use common::job::{Job, JobId};
+use dropped::{Dropped, DroppedDeliveries};
 use ledger::state::{DatabaseError, State};
 use locks::Leased;
 
@@ -48,20 +50,10 @@ struct SharedQueue {
     state: State,
     /// Notified when a job may be ready.
     changed: Notify,
-    /// Deliveries that were dropped unsettled, to be made ready with the next [`EmbeddedQueue::take`]: `drop` cannot wait for
-    /// the database.
-    dropped: Mutex<Vec<Dropped>>,
+    dropped: DroppedDeliveries,
     leased: Mutex<Leased>,
     /// The number of the next take among those that may take what has begun.
     turn: AtomicU32,
-}
-
-/// A delivery that was dropped unsettled.
-#[derive(Debug, Clone)]
-struct Dropped {
-    job: JobId,
-    /// Whether a caller received it and so may have begun its step.
-    received: bool,
 }
 
 impl EmbeddedQueue {
@@ -76,7 +68,7 @@ impl EmbeddedQueue {
         let shared = SharedQueue {
             state,
             changed: Notify::new(),
-            dropped: Mutex::default(),
+            dropped: DroppedDeliveries::default(),
             leased: Mutex::default(),
             turn: AtomicU32::new(1),
         };
@@ -128,7 +120,7 @@ impl EmbeddedQueue {
     }
 
     async fn take(&self, steps: StepSet) -> Result<Option<Delivery>, QueueError> {
-        let (shared, committed) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let (dropped, shared) = (self.shared.dropped.clone(), Arc::clone(&self.shared));
         let now = Timestamp::now().as_millisecond();
         let turn = self.shared.turn.load(Ordering::Relaxed);
         let has_begun = steps.begun_first().ne(steps.fresh_first());
@@ -141,15 +133,14 @@ impl EmbeddedQueue {
         let noted = Arc::clone(&received);
         let taken = self.shared.state.write_then(
             move |transaction| {
-                let returned = lock(&shared.dropped).clone();
-                rows::make_ready(transaction, &returned)?;
-                Ok((returned.len(), rows::take(transaction, &kinds, now)?))
+                let returned = dropped.take();
+                rows::make_ready(transaction, &returned.deliveries)?;
+                Ok((returned, rows::take(transaction, &kinds, now)?))
             },
             // This runs even if the caller is cancelled: the delivery then exists, is dropped, and so becomes ready again.
             move |(returned, row)| {
-                // Deliveries dropped since the copy are at the end, and only this closure removes any.
-                lock(&committed.dropped).drain(..returned);
-                row.map(|row| delivery(committed, row, noted))
+                returned.are_ready();
+                row.map(|row| delivery(shared, row, noted))
             },
         );
         let taken = taken.await?;
@@ -178,7 +169,7 @@ fn delivery(shared: Arc<SharedQueue>, row: rows::Taken, received: Arc<AtomicBool
     let rows::Taken { job, redelivered } = row;
     let job_id = job.job_id.clone();
     let back = Guard::new(move || {
-        lock(&shared.dropped).push(Dropped { job: job_id, received: received.load(Ordering::Relaxed) });
+        shared.dropped.push(Dropped { job: job_id, received: received.load(Ordering::Relaxed) });
         shared.changed.notify_waiters();
     });
     // No number needed: rows are found by their job id. Never voided: no other process takes rows.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::super::{Depth, FailedFilter, FailedJob, Records, Selection, StepSet};
-use super::Dropped;
+use super::dropped::Dropped;
 use common::asset::AssetId;
 use common::job::{Job, JobId, Lane, RunId, Step};
 use common::outcome::OutcomeEvent;
@@ -35,11 +35,11 @@ pub(super) fn make_ready(transaction: &Transaction<'_>, deliveries: &[Dropped]) 
 }
 
 pub(super) fn insert(transaction: &Transaction<'_>, job: &Job, body: &[u8]) -> Result<(), DatabaseError> {
-    transaction.execute(
-        "INSERT OR IGNORE INTO jobs (job_id, run_id, asset_id, step, lane, state, due_ms, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'ready', 0, ?6)",
-        params![job.job_id.0, job.run_id.0, job.asset_id.as_str(), job.step.name(), job.lane.name(), body],
-    )?;
+    let sql = "INSERT OR IGNORE INTO jobs (job_id, run_id, asset_id, step, lane, state, due_ms, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'ready', 0, ?6)";
+    let asset = job.asset_id.as_str();
+    let values = params![job.job_id.0, job.run_id.0, asset, job.step.name(), job.lane.name(), body];
+    transaction.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
 
@@ -54,8 +54,8 @@ pub(super) fn take(
         while let Some((job_id, redelivered, body)) = first_due(transaction, step, lane, now)? {
             match Job::decode(&body) {
                 Ok(job) => {
-                    transaction
-                        .execute("UPDATE jobs SET state = 'in_flight' WHERE job_id = ?1", [&job_id])?;
+                    let sql = "UPDATE jobs SET state = 'in_flight' WHERE job_id = ?1";
+                    transaction.prepare_cached(sql)?.execute([&job_id])?;
                     return Ok(Some(Taken { job, redelivered }));
                 }
                 Err(error) => fail_unreadable(transaction, &job_id, &error.to_string())?,
@@ -109,12 +109,10 @@ pub(super) fn end_waits_beyond(transaction: &Transaction<'_>, now: i64) -> Resul
 
 pub(super) fn next_due(connection: &Connection, steps: StepSet) -> Result<Option<i64>, DatabaseError> {
     let mut earliest: Option<i64> = None;
+    let sql = "SELECT min(due_ms) FROM jobs WHERE state = 'ready' AND step = ?1 AND lane = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
     for (step, lane) in steps.fresh_first() {
-        let due: Option<i64> = connection.query_row(
-            "SELECT min(due_ms) FROM jobs WHERE state = 'ready' AND step = ?1 AND lane = ?2",
-            [step.name(), lane.name()],
-            |row| row.get(0),
-        )?;
+        let due: Option<i64> = statement.query_row([step.name(), lane.name()], |row| row.get(0))?;
         earliest = [earliest, due].into_iter().flatten().min();
     }
     Ok(earliest)
@@ -127,16 +125,14 @@ pub(super) fn update(
     body: &[u8],
     due: i64,
 ) -> Result<(), DatabaseError> {
-    transaction.execute(
-        "UPDATE jobs SET state = 'ready', step = ?2, due_ms = ?3, redelivered = 0, body = ?4
-         WHERE job_id = ?1",
-        params![job.job_id.0, job.step.name(), due, body],
-    )?;
+    let sql = "UPDATE jobs SET state = 'ready', step = ?2, due_ms = ?3, redelivered = 0, body = ?4
+         WHERE job_id = ?1";
+    transaction.prepare_cached(sql)?.execute(params![job.job_id.0, job.step.name(), due, body])?;
     Ok(())
 }
 
 pub(super) fn delete(transaction: &Transaction<'_>, job: &JobId) -> Result<(), DatabaseError> {
-    transaction.execute("DELETE FROM jobs WHERE job_id = ?1", [&job.0])?;
+    transaction.prepare_cached("DELETE FROM jobs WHERE job_id = ?1")?.execute([&job.0])?;
     Ok(())
 }
 
