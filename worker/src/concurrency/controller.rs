@@ -20,7 +20,7 @@ use super::latency::{Baselines, Latencies, Meaning};
 const SHORTEST: Duration = Duration::from_secs(1);
 /// A window that has too few requests after this time is discarded: too little is done to need other permits.
 const LONGEST: Duration = Duration::from_mins(5);
-/// A window has at least this number of requests, and two for each permit.
+/// A window has at least this number of requests.
 const FEWEST_REQUESTS: usize = 64;
 /// The share of a service's requests that have to fail for it to be overloaded, and how many at least: one asset's
 /// file may fail by itself.
@@ -166,7 +166,7 @@ impl Controller {
         let age = now - self.window.began;
         self.window.ticks += 1;
         self.window.unmet_ticks += usize::from(demand == Demand::Unmet);
-        let is_complete = age >= SHORTEST && self.window.requests >= FEWEST_REQUESTS.max(2 * self.limit);
+        let is_complete = age >= SHORTEST && self.window.requests >= FEWEST_REQUESTS;
         if !is_complete {
             if age >= LONGEST {
                 self.window = Window::new(now);
@@ -190,9 +190,8 @@ impl Controller {
         let measured = self.measuring.take();
         let meaning = match measured {
             Some(_) => Meaning::Measured,
-            None if !window.is_unmet() => Meaning::Unloaded,
-            None if is_slow(FAST) => Meaning::Slowed,
-            None => Meaning::Loaded,
+            None if window.is_unmet() => Meaning::Loaded,
+            None => Meaning::Unloaded,
         };
         self.baselines.learn(&window.latencies, meaning);
         if let Some(peer) = window.failing() {

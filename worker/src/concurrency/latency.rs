@@ -7,13 +7,8 @@ use strum::VariantArray;
 
 /// Added to each time, so that a few milliseconds of scheduling do not count as slowness.
 const SLACK: Duration = Duration::from_millis(20);
-/// Requests of a kind after which their mean counts fully.
-const ENOUGH: f64 = 8.0;
-/// How far a baseline moves towards a shorter time of one window: a lucky one must not set it alone.
-const DOWN: f64 = 0.25;
-/// How far it moves towards a longer time while all permits are in use: slowly, since the permits may be the cause.
-/// Together with [`DOWN`] this makes it a low average of times that vary by themselves, not the lowest ever.
-const UP: f64 = 0.02;
+/// How far a baseline moves towards the times of one window: a lucky one must not set it alone.
+const SHARE: f64 = 0.25;
 /// The fewest requests to a service that show whether it is slower.
 const FEWEST: f64 = 8.0;
 
@@ -24,10 +19,8 @@ pub(super) enum Meaning {
     Unloaded,
     /// Permits were lowered to measure the services without load.
     Measured,
-    /// All permits were in use.
+    /// All permits were in use: longer times may be due to them.
     Loaded,
-    /// All permits were in use, and a service was slower than without load.
-    Slowed,
 }
 
 /// The sum of the logarithms of times, by kind of request; their mean is robust against a few long ones.
@@ -84,16 +77,14 @@ impl Baselines {
     }
 
     pub(super) fn learn(&mut self, latencies: &Latencies, meaning: Meaning) {
-        for (operation, count, mean) in latencies.means() {
+        for (operation, _, mean) in latencies.means() {
             let baseline = self.kinds[operation as usize].get_or_insert(mean);
             let share = match meaning {
                 Meaning::Measured => 1.0,
-                Meaning::Unloaded => DOWN,
-                Meaning::Loaded | Meaning::Slowed if mean < *baseline => DOWN,
-                Meaning::Loaded => UP,
-                Meaning::Slowed => 0.0,
+                Meaning::Loaded if mean > *baseline => 0.0,
+                Meaning::Unloaded | Meaning::Loaded => SHARE,
             };
-            *baseline += share * (count / ENOUGH).min(1.0) * (mean - *baseline);
+            *baseline += share * (mean - *baseline);
         }
     }
 }
@@ -124,5 +115,39 @@ fn is_comparable(operation: Operation) -> bool {
         | Operation::SendPart
         | Operation::ImatagSignIn
         | Operation::Submit => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taking(took: Duration, kinds: &[(Operation, usize)]) -> Latencies {
+        let mut latencies = Latencies::default();
+        for (operation, count) in kinds {
+            (0..*count).for_each(|_| latencies.add(*operation, took));
+        }
+        latencies
+    }
+
+    #[test]
+    fn a_service_is_slow_by_its_own_requests_and_by_several_of_them() {
+        let kinds = [(Operation::Asset, 60), (Operation::Status, 4), (Operation::Find, 4)];
+        let mut baselines = Baselines::default();
+        assert_eq!(baselines.slowest(&taking(Duration::from_millis(80), &kinds)), None);
+        baselines.learn(&taking(Duration::from_millis(80), &kinds), Meaning::Loaded);
+        let later = |imatag: &[_]| {
+            let mut later = taking(Duration::from_millis(380), imatag);
+            (0..60).for_each(|_| later.add(Operation::Asset, Duration::from_millis(80)));
+            baselines.slowest(&later).map(|(peer, slowness)| (peer, (slowness * 100.0).round()))
+        };
+        assert_eq!(later(&[(Operation::Status, 3), (Operation::Find, 4)]), Some((Peer::Bynder, 100.0)));
+        assert_eq!(later(&[(Operation::Status, 4), (Operation::Find, 4)]), Some((Peer::Imatag, 400.0)));
+    }
+
+    #[test]
+    fn transfers_and_listings_say_nothing_of_a_service() {
+        let kinds = [Operation::Submit, Operation::SendPart, Operation::List].map(|kind| (kind, 50));
+        assert_eq!(taking(Duration::from_mins(5), &kinds).means().count(), 0);
     }
 }

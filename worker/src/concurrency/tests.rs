@@ -21,7 +21,7 @@ struct World {
     capacity: f64,
     /// Times vary from one half to twice as long, more or less often.
     jitter: f64,
-    /// The share of requests that fail.
+    /// The share of requests that fail, at once.
     failing: f64,
     class: StatusClass,
     /// The kinds of requests, in turn.
@@ -54,8 +54,8 @@ struct Simulation {
     start: Instant,
     /// Microseconds since the start.
     now: u64,
-    /// When each request ends, and when it began.
-    under_way: BinaryHeap<Reverse<(u64, u64)>>,
+    /// When each request ends, when it began, and whether it fails.
+    under_way: BinaryHeap<Reverse<(u64, u64, bool)>>,
     /// Steps that wait for a processor or have one, by the time when they are done.
     working: BinaryHeap<Reverse<u64>>,
     processors: [u64; 2],
@@ -89,7 +89,7 @@ impl Simulation {
             while self.under_way.len() + self.working.len() < self.controller.limit() {
                 self.begin(world);
             }
-            let request = self.under_way.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
+            let request = self.under_way.peek().map_or(u64::MAX, |Reverse((at, ..))| *at);
             let work = self.working.peek().map_or(u64::MAX, |Reverse(at)| *at);
             if request.min(work) > end {
                 break;
@@ -97,8 +97,8 @@ impl Simulation {
             self.now = request.min(work);
             if work <= request {
                 self.working.pop();
-            } else if let Some(Reverse((at, began))) = self.under_way.pop() {
-                self.answered(world, at, began);
+            } else if let Some(Reverse((at, began, failed))) = self.under_way.pop() {
+                self.answered(world, at, began, failed);
             }
         }
         self.now = end;
@@ -109,13 +109,13 @@ impl Simulation {
     fn begin(&mut self, world: &World) {
         let load = ((self.under_way.len() + 1) as f64 / world.capacity).max(1.0);
         let jitter = (world.jitter * self.random.random_range(-1.0..1.0_f64)).exp();
-        let took = microseconds(world.base * load * jitter);
-        self.under_way.push(Reverse((self.now + took, self.now)));
+        let failed = self.random.random_bool(world.failing);
+        let took = if failed { 1000 } else { microseconds(world.base * load * jitter) };
+        self.under_way.push(Reverse((self.now + took, self.now, failed)));
     }
 
-    fn answered(&mut self, world: &World, at: u64, began: u64) {
+    fn answered(&mut self, world: &World, at: u64, began: u64, failed: bool) {
         self.requests += 1;
-        let failed = self.random.random_bool(world.failing);
         let class = if failed { world.class } else { StatusClass::Success };
         let took = Duration::from_micros(at - began);
         self.controller.ended(world.kinds[self.requests % world.kinds.len()], class, took, self.instant(at));
@@ -178,12 +178,39 @@ fn permits_settle_near_the_capacity_of_a_service() {
 
 #[test]
 fn permits_settle_although_times_vary_by_themselves() {
-    let steady = World { jitter: 1.0, ..World::SLOW };
+    let kinds = &[
+        Operation::Asset,
+        Operation::DownloadPlace,
+        Operation::UploadPlace,
+        Operation::UploadPart,
+        Operation::Mark,
+        Operation::Save,
+        Operation::Imports,
+        Operation::SaveAsset,
+        Operation::SaveAdditional,
+    ];
+    let steady = World { jitter: 1.0, kinds, ..World::SLOW };
     let permits = Simulation::new(None).run(&steady, 1200);
     assert!(settled(&permits, 600).0 >= 48, "{permits:?}");
-    let limited = World { jitter: 1.0, ..World::of_capacity(20.0) };
+    let limited = World { jitter: 1.0, kinds, ..World::of_capacity(20.0) };
     let (low, high) = settled(&Simulation::new(None).run(&limited, 2400), 1200);
     assert!(low >= 14 && high <= 44, "{low} to {high}");
+}
+
+#[test]
+fn a_service_that_loses_its_capacity_gets_few_permits_within_seconds() {
+    let mut simulation = Simulation::new(None);
+    simulation.run(&World::SLOW, 60);
+    let permits = simulation.run(&World::of_capacity(8.0), 30);
+    assert!(permits[29] <= 16, "{permits:?}");
+}
+
+#[test]
+fn a_few_milliseconds_more_lower_nothing() {
+    let mut simulation = Simulation::new(None);
+    simulation.run(&World { base: 2.0, ..World::SLOW }, 60);
+    let permits = simulation.run(&World { base: 7.0, ..World::SLOW }, 60);
+    assert_eq!(settled(&permits, 60), (64, 64), "{permits:?}");
 }
 
 #[test]
@@ -218,9 +245,13 @@ fn a_refusal_of_one_asset_or_a_rare_error_lowers_nothing() {
     // Bynder's 429 is answered by a silence.
     let limited = World { failing: 0.5, class: StatusClass::Limited, ..World::SLOW };
     let rarely = World { failing: 0.03, ..World::SLOW };
-    let undisturbed = Simulation::new(None).run(&World::SLOW, 120);
     for world in [refused, limited, rarely] {
-        assert_eq!(Simulation::new(None).run(&world, 120), undisturbed);
+        let mut simulation = Simulation::new(None);
+        let permits = simulation.run(&world, 120);
+        assert_eq!(settled(&permits, 60), (64, 64), "{permits:?}");
+        // What failed at once does not make the responses after it seem slow.
+        let permits = simulation.run(&World::SLOW, 60);
+        assert_eq!(settled(&permits, 60), (64, 64), "{permits:?}");
     }
 }
 
