@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wiring::quiet_hours;
+use worker::Concurrency;
 
 pub(crate) struct Parts {
     pub(crate) budget: Budget,
@@ -80,8 +81,9 @@ async fn record_unusable_services(breakers: Breakers, records: Records) {
 /// Builds the parts, and asks the portal for what a run needs to know.
 pub(crate) async fn parts(config: &Config, metrics: Metrics) -> Result<Parts, Failure> {
     let budget = wiring::whole_budget(config);
-    let bynder = wiring::bynder(config, &budget, &metrics)?;
-    let imatag = wiring::imatag(config, &metrics)?;
+    let concurrency = Concurrency::new(config.worker.concurrency, &metrics);
+    let bynder = wiring::bynder_observed(config, &budget, Arc::new(concurrency.clone()))?;
+    let imatag = wiring::imatag_observed(config, Arc::new(concurrency.clone()), None)?;
     let state = State::open_when_free(&config.producer.state_dir).await?;
     let ledger = Ledger::new(state.clone());
     let queue = EmbeddedQueue::open(state).await?;
@@ -100,6 +102,7 @@ pub(crate) async fn parts(config: &Config, metrics: Metrics) -> Result<Parts, Fa
         readers: Arc::new(worker::wiring::readers(config)),
         budget: budget.clone(),
         breakers: breakers::Breakers::for_wire(proven),
+        concurrency,
         probes: worker::Probes::default(),
         approval: worker::approval::Approval::default(),
         service_times: worker::ServiceTimes::new(&settings.rungs),

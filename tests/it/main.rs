@@ -19,6 +19,7 @@ mod commands;
 mod compose;
 mod compose_variants;
 mod composition_secrets;
+mod concurrency;
 mod connections;
 mod consuming;
 mod crash;

@@ -8,11 +8,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::concurrency::Permits;
 use crate::environment::Environment;
 use crate::handle::handle;
 use crate::isolation::Isolation;
 use crate::probe::{Probed, ServiceHealth};
-use crate::receive::Receiver;
+use crate::receive::{Receiver, is_used_up};
 use breakers::Trouble;
 
 /// Submits held per upload slot: one that uploads, and one that downloads its file meanwhile. More would wait for a
@@ -26,15 +27,16 @@ const SEND_BACK: Duration = Duration::from_secs(3);
 pub async fn consume(environment: Environment, stop: CancellationToken, grace: Duration) {
     let tasks = TaskTracker::new();
     let cut = CancellationToken::new();
-    let concurrency = environment.settings.concurrency;
+    let limit = environment.concurrency.limit();
     // One permit serves submits only, so that a flood of later steps cannot leave Imatag idle.
-    let kept = usize::from(concurrency > 1);
+    let kept = usize::from(limit > 1);
+    let permits = Permits::new(limit - kept);
     let isolation = Arc::new(Isolation::default());
     let submits = environment.settings.uploads_in_flight * SUBMITS_PER_UPLOAD_SLOT;
-    let serve = async |permits: usize, submits: usize, steps: StepSet| {
+    let serve = async |permits: Permits, submits: usize, steps: StepSet| {
         let receiver = Receiver {
             environment: environment.clone(),
-            permits: Arc::new(Semaphore::new(permits)),
+            permits,
             submitting: Arc::new(Semaphore::new(submits)),
             steps,
             isolation: Arc::clone(&isolation),
@@ -52,15 +54,16 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
         // The submits of the reserved permit are deducted from the other receiver's: if they were shared, the
         // other's submits could take all permits for later steps, while the reserved permit found no free submit
         // permit.
-        tokio::join!(serve(concurrency - kept, submits - kept, StepSet::ALL), async {
+        tokio::join!(serve(permits.clone(), submits - kept, StepSet::ALL), async {
             if kept > 0 {
-                serve(kept, kept, StepSet::SUBMIT).await;
+                serve(Permits::new(kept), kept, StepSet::SUBMIT).await;
             }
         });
     };
     tokio::select! {
         () = taking => {}
         () = watch_outages(&environment) => {}
+        () = environment.concurrency.follow(&permits, kept, || is_used_up(&environment.budget)) => {}
     }
     tasks.close();
     if tokio::time::timeout(grace.saturating_sub(SEND_BACK), tasks.wait()).await.is_err() {

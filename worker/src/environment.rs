@@ -10,6 +10,7 @@ use queue::{JobConsumer, Locks};
 use telemetry::Metrics;
 
 use crate::approval::Approval;
+use crate::concurrency::Concurrency;
 use crate::inspect::Inspector;
 use crate::probe::{self, Probed, Probes, ServiceHealth};
 use crate::service_times::ServiceTimes;
@@ -34,6 +35,8 @@ pub struct Environment {
     pub budget: Budget,
     /// The breakers of the services.
     pub breakers: Breakers,
+    /// How many steps run at once.
+    pub concurrency: Concurrency,
     /// The latest probes of services that fail.
     pub probes: Probes,
     /// Whether saved versions are visible.

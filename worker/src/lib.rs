@@ -8,6 +8,7 @@ pub mod approval;
 mod blame;
 mod close;
 mod conclude;
+mod concurrency;
 mod consume;
 mod context;
 mod dead_letters;
@@ -35,6 +36,7 @@ mod step;
 mod tests;
 pub mod wiring;
 
+pub use concurrency::Concurrency;
 pub use consume::consume;
 pub use environment::Environment;
 pub use error::{StepError, Verdict};

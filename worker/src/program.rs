@@ -31,6 +31,7 @@ use wiring::quiet_hours;
 use wiring::written_fields;
 
 use crate::approval::Approval;
+use crate::concurrency::Concurrency;
 use crate::dead_letters::settle_dead_letters;
 use crate::environment::Environment;
 use crate::probe::Probes;
@@ -110,11 +111,11 @@ async fn work(config: &Config) -> Result<(), Failure> {
     let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
     let _quiet = quiet_hours::keep(config, &budget);
     let (metrics, readiness) = (Metrics::new(), Readiness::default());
-    let bynder = wiring::bynder(config, &budget, &metrics)?;
-    let imatag = wiring::imatag(config, &metrics)?;
+    let concurrency = Concurrency::new(config.worker.concurrency, &metrics);
+    let bynder = wiring::bynder_observed(config, &budget, Arc::new(concurrency.clone()))?;
+    let imatag = wiring::imatag_observed(config, Arc::new(concurrency.clone()), None)?;
     let spool = wiring::spool(config)?;
     metrics.deployment_is(&config.queue.prefix);
-    metrics.set_slots(config.worker.concurrency);
     metrics.step_deadline_is(config.worker.step_deadline.0);
     metrics.set_budget(config.bynder.requests_per_5_minutes.get());
     readiness.set("broker", Err("not connected yet".to_owned()));
@@ -167,6 +168,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         readers: Arc::new(crate::wiring::readers(config)),
         budget: budget.clone(),
         breakers,
+        concurrency: concurrency.clone(),
         probes: Probes::default(),
         approval: Approval::default(),
         service_times: ServiceTimes::new(&settings.rungs),
@@ -176,7 +178,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     tasks::lasting(
         end.run_until_cancelled_owned(settle_dead_letters(consumer.dead_letters(), environment.clone())),
     );
-    tracing::info!(concurrency = config.worker.concurrency, "at work");
+    tracing::info!(concurrency = concurrency.limit(), "at work");
     Box::pin(crate::consume(environment, stop, config.worker.grace.0)).await;
     drop(membership);
     let leaving = async {

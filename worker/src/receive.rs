@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use budget::Budget;
 use common::job::Step;
 use jiff::Timestamp;
 use queue::{Delivery, QueueError, StepSet};
@@ -11,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wiring::quiet_hours;
 
 use crate::conclude::put_off;
+use crate::concurrency::{Permit, Permits};
 use crate::context::StepContext;
 use crate::environment::Environment;
 use crate::isolation::Isolation;
@@ -32,10 +34,15 @@ const PROBE_TURN: Duration = Duration::from_secs(1);
 /// How long it then leaves the probe to another.
 const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
+/// Whether the calls of the backlog that wait for the budget will use up what there is of it.
+pub(crate) fn is_used_up(budget: &Budget) -> bool {
+    budget.backlog_waiting() >= MOST_WAITING_CALLS
+}
+
 /// Takes deliveries for one set of steps.
 pub(crate) struct Receiver {
     pub(crate) environment: Environment,
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) permits: Permits,
     /// A permit for each submit that this receiver may hold at once.
     pub(crate) submitting: Arc<Semaphore>,
     pub(crate) steps: StepSet,
@@ -46,21 +53,21 @@ pub(crate) struct Receiver {
 /// A delivery with everything needed to work on it.
 pub(crate) struct Received {
     pub(crate) delivery: Delivery,
-    pub(crate) permits: Permits,
+    pub(crate) permits: Held,
 }
 
 /// What a job holds until its delivery is settled.
-pub(crate) struct Permits {
+pub(crate) struct Held {
     _breaker_permit: BreakerPermit,
     _turn: Turn,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
     _submit_slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Receiver {
     /// The next delivery; `None` when the queue is closed.
     pub(crate) async fn receive(&self) -> Option<Received> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        let permit = self.permits.acquire().await;
         // Kept once acquired: two receivers that kept passing it to each other would never use it.
         let mut submit_slot = None;
         loop {
@@ -98,7 +105,7 @@ impl Receiver {
                         continue;
                     };
                     let submit_slot = submit_slot.filter(|_| delivery.job.step == Step::Submit);
-                    let permits = Permits {
+                    let permits = Held {
                         _breaker_permit: breaker_permit,
                         _turn: turn,
                         _permit: permit,
@@ -118,7 +125,7 @@ impl Receiver {
     /// The steps whose jobs may be taken right now.
     fn open(&self, has_submit_slot: bool) -> StepSet {
         let obstacles = self.obstacles(has_submit_slot);
-        let is_used_up = self.environment.budget.backlog_waiting() >= MOST_WAITING_CALLS;
+        let is_used_up = is_used_up(&self.environment.budget);
         self.open_but_for(Obstacles { backlog_paused: obstacles.backlog_paused || is_used_up, ..obstacles })
     }
 

@@ -32,8 +32,6 @@ pub struct Settings {
     pub checks: Checks,
     /// The folder that keeps files that failed a check, for people to examine.
     pub keep_rejected_in: Option<PathBuf>,
-    /// Jobs in flight at once.
-    pub concurrency: usize,
     /// Files being uploaded to Imatag at once.
     pub uploads_in_flight: usize,
     /// When the worker does less.
@@ -73,7 +71,6 @@ pub(crate) mod samples {
             directory: "acme".parse().unwrap(),
             checks: media::Checks::default(),
             keep_rejected_in: None,
-            concurrency: 1,
             uploads_in_flight: 1,
             quiet_hours: Vec::new(),
             max_attempts: 12,

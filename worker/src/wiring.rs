@@ -28,7 +28,6 @@ pub fn settings(config: &Config, fields: WrittenFields, definitions: Vec<Metapro
         directory: config.imatag.directory.clone(),
         checks: checks(&config.checks),
         keep_rejected_in: config.checks.keep_rejected_in.clone(),
-        concurrency: config.worker.concurrency,
         uploads_in_flight: config.imatag.uploads_in_flight,
         quiet_hours: config.quiet_hours.clone(),
         max_attempts: config.worker.max_attempts,

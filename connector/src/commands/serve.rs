@@ -43,7 +43,6 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &RunArguments) -> Result<
     let (metrics, readiness, stop) = (Metrics::new(), Readiness::default(), stop_on_signals()?);
     metrics.deployment_is(&config.queue.prefix);
     metrics.run_interval_is(schedule.longest_interval());
-    metrics.set_slots(config.worker.concurrency);
     metrics.step_deadline_is(config.worker.step_deadline.0);
     metrics.set_budget(config.bynder.requests_per_5_minutes.get());
     metrics.leave_out_broker();

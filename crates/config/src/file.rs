@@ -232,8 +232,8 @@ pub struct BrokerSection {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerSection {
-    /// The most jobs that are processed at once.
-    pub concurrency: usize,
+    /// The most jobs that are processed at once. Absent: from 4 to 64, by how fast the services answer.
+    pub concurrency: Option<usize>,
     /// The folder for files in transit.
     pub spool_dir: PathBuf,
     /// The most bytes in this folder.
@@ -315,10 +315,17 @@ pub struct HttpSection {
     pub listen: SocketAddr,
 }
 
+impl WorkerSection {
+    /// How many assets a command works on at once: only the processing of jobs adapts to the services.
+    pub fn fixed_concurrency(&self) -> usize {
+        self.concurrency.unwrap_or(16)
+    }
+}
+
 impl Default for WorkerSection {
     fn default() -> Self {
         Self {
-            concurrency: 16,
+            concurrency: None,
             spool_dir: PathBuf::from("/var/tmp/connector"),
             spool_max: ByteSize::gib(20),
             request_timeout: Span(Duration::from_mins(1)),

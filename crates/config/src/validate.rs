@@ -64,7 +64,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     }
     config.notify.validate()?;
     rungs(&config.queue, config.worker.request_timeout.0)?;
-    if !(1..=1024).contains(&config.worker.concurrency) {
+    if config.worker.concurrency.is_some_and(|most| !(1..=1024).contains(&most)) {
         return Err(ConfigError::value("worker.concurrency", "must be from 1 to 1024"));
     }
     if !(1..=1024).contains(&config.imatag.uploads_in_flight) {

@@ -3,7 +3,7 @@
 use strum::{IntoStaticStr, VariantArray};
 
 /// The receiver of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Peer {
     /// The portal, whose calls count against the request budget.

@@ -40,7 +40,7 @@ use common::failure::Failure;
 use config::{Config, Loaded, Override};
 use files::spool::Spool;
 use files::written::{self, Chosen};
-use http_client::ExchangeLog;
+use http_client::{ExchangeLog, RequestObserver};
 use imatag::Imatag;
 use telemetry::Metrics;
 
@@ -81,6 +81,15 @@ pub fn whole_budget(config: &Config) -> Budget {
 
 /// The portal's client, whose calls this budget admits.
 pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Bynder, Failure> {
+    bynder_observed(config, budget, Arc::new(metrics.clone()))
+}
+
+/// The portal's client, whose requests this observer counts.
+pub fn bynder_observed(
+    config: &Config,
+    budget: &Budget,
+    observer: Arc<dyn RequestObserver>,
+) -> Result<Bynder, Failure> {
     let settings = bynder::Settings {
         portal: config.bynder.portal()?,
         allow_http: config.bynder.allow_http,
@@ -89,19 +98,19 @@ pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Byn
         request_timeout: config.worker.request_timeout.0,
         part_size: config.bynder.part_size.as_u64(),
         parts_at_once: config.bynder.parts_at_once,
-        observer: Arc::new(metrics.clone()),
+        observer,
     };
     Ok(Bynder::new(settings, Arc::new(budget.clone()))?)
 }
 
 pub fn imatag(config: &Config, metrics: &Metrics) -> Result<Imatag, Failure> {
-    imatag_with_log(config, metrics, None)
+    imatag_observed(config, Arc::new(metrics.clone()), None)
 }
 
-/// Imatag's client, which logs each exchange.
-pub fn imatag_with_log(
+/// Imatag's client, whose requests this observer counts, and which logs each exchange.
+pub fn imatag_observed(
     config: &Config,
-    metrics: &Metrics,
+    observer: Arc<dyn RequestObserver>,
     exchange_log: Option<ExchangeLog>,
 ) -> Result<Imatag, Failure> {
     let settings = imatag::Settings {
@@ -112,7 +121,7 @@ pub fn imatag_with_log(
         directories: config.imatag.all_directories(),
         media_id_metadata: config.imatag.media_id_metadata.clone(),
         request_timeout: config.worker.request_timeout.0,
-        observer: Arc::new(metrics.clone()),
+        observer,
         uploads_in_flight: config.imatag.uploads_in_flight,
         exchange_log,
     };

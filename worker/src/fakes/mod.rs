@@ -22,6 +22,7 @@ use telemetry::Metrics;
 use tempfile::TempDir;
 
 use crate::approval::Approval;
+use crate::concurrency::Concurrency;
 use crate::context::StepContext;
 use crate::end::StepEnd;
 use crate::environment::Environment;
@@ -71,6 +72,11 @@ impl Scene {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::with_permits(Some(1), change)
+    }
+
+    pub(crate) fn with_permits(permits: Option<usize>, change: impl FnOnce(&mut Settings)) -> Self {
+        let metrics = Metrics::new();
         let folder = tempfile::tempdir().unwrap();
         let (portal, imatag) = (FakePortal::default(), FakeWatermarker::default());
         let (queue, locks) = (Arc::new(FakeQueue::default()), Arc::new(FakeLocks::default()));
@@ -90,10 +96,11 @@ impl Scene {
             readers: Arc::new(InProcess),
             budget: Budget::alone(NonZeroU32::new(4000).unwrap(), None),
             breakers: Breakers::for_wire(true),
+            concurrency: Concurrency::new(permits, &metrics),
             probes: Probes::default(),
             approval: Approval::default(),
             service_times: ServiceTimes::new(&settings.rungs),
-            metrics: Metrics::new(),
+            metrics,
             settings: Arc::new(settings),
         };
         Self { portal, imatag, queue, locks, environment, _folder: folder }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use breakers::Trouble;
 use common::job::Step;
 use common::service::Service;
+use http_client::{Operation, RequestObserver, StatusClass};
 use queue::{Settlement, StepSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,16 +28,16 @@ async fn consuming(scene: &Scene, then: impl Future<Output = ()>) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn one_of_several_permits_is_for_submits_and_a_single_one_for_every_step() {
-    for (concurrency, asked) in [(1, vec![StepSet::ALL]), (2, vec![StepSet::ALL, StepSet::SUBMIT])] {
-        let scene = Scene::with(|settings| settings.concurrency = concurrency);
+    for (permits, asked) in [(1, vec![StepSet::ALL]), (2, vec![StepSet::ALL, StepSet::SUBMIT])] {
+        let scene = Scene::with_permits(Some(permits), |_| ());
         consuming(&scene, sleep(Duration::from_secs(1))).await;
-        assert_eq!(*scene.queue.asked.lock().unwrap(), asked, "{concurrency}");
+        assert_eq!(*scene.queue.asked.lock().unwrap(), asked, "{permits}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_submits_are_held_for_each_upload_slot() {
-    let scene = Scene::with(|settings| (settings.concurrency, settings.uploads_in_flight) = (20, 3));
+    let scene = Scene::with_permits(Some(20), |settings| settings.uploads_in_flight = 3);
     let _slot = scene.imatag.busy().await;
     (0..9).for_each(|_| scene.queue.gives(Ok(delivery(job(), false))));
     consuming(&scene, async {
@@ -47,8 +48,28 @@ async fn two_submits_are_held_for_each_upload_slot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn jobs_that_wait_are_begun_once_the_services_can_take_more() {
+    let scene = Scene::with_permits(None, |settings| settings.uploads_in_flight = 100);
+    let _slot = scene.imatag.busy().await;
+    (0..100).for_each(|_| scene.queue.gives(Ok(delivery(job(), false))));
+    let at_work =
+        |jobs| scene.environment.metrics.render().contains(&format!("connector_jobs_in_flight {jobs}\n"));
+    consuming(&scene, async {
+        sleep(Duration::from_secs(10)).await;
+        assert!(at_work(16));
+        let concurrency = &scene.environment.concurrency;
+        for _ in 0..1000 {
+            concurrency.request_ended(Operation::Asset, StatusClass::Success, Duration::from_millis(200));
+        }
+        sleep(Duration::from_secs(2)).await;
+        assert!(at_work(20));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_takes_no_further_job_and_sends_back_what_does_not_end_within_the_grace() {
-    let scene = Scene::with(|settings| settings.concurrency = 2);
+    let scene = Scene::with_permits(Some(2), |_| ());
     let _slot = scene.imatag.busy().await;
     scene.queue.gives(Ok(delivery(job(), false)));
     let ended = consuming(&scene, sleep(Duration::from_secs(1))).await;

@@ -11,6 +11,7 @@ use queue::{Left, QueueError, Settlement, StepSet};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+use crate::concurrency::Permits;
 use crate::fakes::queue::delivery;
 use crate::fakes::{NOW, Scene, job};
 use crate::isolation::Isolation;
@@ -20,7 +21,7 @@ use breakers::{Pace, Trouble};
 fn receiver(scene: &Scene, permits: usize, submits: usize) -> Receiver {
     Receiver {
         environment: scene.environment.clone(),
-        permits: Arc::new(Semaphore::new(permits)),
+        permits: Permits::new(permits),
         submitting: Arc::new(Semaphore::new(submits)),
         steps: StepSet::ALL,
         isolation: Arc::new(Isolation::default()),
@@ -39,7 +40,7 @@ async fn a_delivery_holds_its_permit_and_a_submit_its_slot_until_it_is_settled()
     let receiver = receiver(&scene, 3, 1);
     scene.queue.gives(Ok(delivery(job(), false)));
     let submit = receiver.receive().await.unwrap();
-    assert_eq!((receiver.permits.available_permits(), receiver.submitting.available_permits()), (2, 0));
+    assert_eq!((receiver.permits.free(), receiver.submitting.available_permits()), (2, 0));
     // A second submit waits for the submit permit, a later step does not.
     scene.queue.gives(Ok(delivery(job(), false)));
     scene.queue.gives(Ok(delivery(at(Step::Transfer), false)));
@@ -54,7 +55,7 @@ async fn a_delivery_holds_its_permit_and_a_submit_its_slot_until_it_is_settled()
     let save = receiver.receive().await.unwrap();
     assert_eq!(receiver.submitting.available_permits(), 1, "a later step needs no place");
     drop(save.permits);
-    assert_eq!(receiver.permits.available_permits(), 3);
+    assert_eq!(receiver.permits.free(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
         pause: rungs.moment(),
         longest_unseen: longest_unseen(&config),
         suspect_wait: rungs.suspect(config.worker.request_timeout.0),
-        concurrency: config.worker.concurrency,
+        concurrency: config.worker.fixed_concurrency(),
     };
     let (to_restore, mut sum) = restore::survey(&context, targets).await?;
     output::talk(&survey_line(&sum));

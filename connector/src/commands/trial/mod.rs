@@ -34,9 +34,9 @@ pub(crate) async fn run(global: &GlobalOptions, trial: &Trial) -> Result<(), Fai
         can_keep(path)?;
     }
     let transcript: Arc<Mutex<Vec<Exchange>>> = Arc::default();
-    let imatag = wiring::imatag_with_log(
+    let imatag = wiring::imatag_observed(
         &config,
-        &Metrics::new(),
+        Arc::new(Metrics::new()),
         Some(exchange_log(&config, &transcript, global.json)?),
     )?;
     let mut findings = Findings::default();

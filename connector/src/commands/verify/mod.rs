@@ -28,7 +28,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), 
         budget: &command_budget.budget,
         resolved: &resolved,
         sample: command.sample,
-        concurrency: config.worker.concurrency,
+        concurrency: config.worker.fixed_concurrency(),
     };
     let patience = Patience::until(stop_on_signals()?);
     let found = audit::verify(&context, &patience, |broken| print(global, broken)).await;

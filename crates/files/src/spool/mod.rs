@@ -98,7 +98,7 @@ pub enum ReceiveError<E> {
         bytes: u64,
     },
     /// Other files use the space.
-    #[error("other files hold the spool's space; raise worker.spool_max or lower worker.concurrency")]
+    #[error("other files hold the spool's space; raise worker.spool_max or set worker.concurrency lower")]
     Full,
 }
 
