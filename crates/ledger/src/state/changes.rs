@@ -91,17 +91,13 @@ where
 
 impl std::fmt::Debug for Changes {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Changes").field("waiting", &self.count()).finish()
+        formatter.debug_struct("Changes").field("waiting", &self.waiting().changes.len()).finish()
     }
 }
 
 impl Changes {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.waiting().changes.len()
     }
 
     /// The next group; once none waits, the caller serves no more.

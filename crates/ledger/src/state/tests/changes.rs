@@ -2,12 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 
+use futures::future::join_all;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::*;
-
-type Written = JoinHandle<Result<usize, DatabaseError>>;
 
 /// Runs statements as changes that all wait at the same time; returns each one's result and the number of commits.
 async fn at_once(state: &State, statements: &[&'static str]) -> (Vec<Result<usize, DatabaseError>>, u32) {
@@ -23,31 +21,19 @@ async fn at_once(state: &State, statements: &[&'static str]) -> (Vec<Result<usiz
     state.blocking(count).await.unwrap();
     let (begun, has_begun) = oneshot::channel();
     let (go, gone) = mpsc::channel::<()>();
-    let first = state.clone();
-    let first = tokio::spawn(async move {
-        let wait = move |_: &Transaction<'_>| {
-            begun.send(()).unwrap();
-            gone.recv().unwrap();
-            Ok(0)
-        };
-        first.write(wait).await
-    });
-    has_begun.await.unwrap();
-    let write = |sql: &'static str| -> Written {
-        let state = state.clone();
-        tokio::spawn(async move { state.write(move |change| Ok(change.execute(sql, [])?)).await })
+    let wait = move |_: &Transaction<'_>| {
+        begun.send(()).unwrap();
+        gone.recv().unwrap();
+        Ok(())
     };
-    let rest: Vec<_> = statements.iter().map(|sql| write(sql)).collect();
-    // Each of them waits once its task has run.
-    while state.inner.changes.count() < statements.len() {
-        tokio::task::yield_now().await;
-    }
-    go.send(()).unwrap();
-    first.await.unwrap().unwrap();
-    let mut results = Vec::new();
-    for written in rest {
-        results.push(written.await.unwrap());
-    }
+    let write = |sql: &'static str| state.write(move |change| Ok(change.execute(sql, [])?));
+    let rest = async {
+        has_begun.await.unwrap();
+        // Polled in this order: all changes wait before the first may end.
+        futures::join!(join_all(statements.iter().copied().map(write)), async { go.send(()).unwrap() }).0
+    };
+    let (first, results) = futures::join!(state.write(wait), rest);
+    first.unwrap();
     (results, commits.load(Ordering::Relaxed))
 }
 
