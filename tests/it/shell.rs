@@ -76,6 +76,18 @@ fn each_command_has_a_man_page_that_groff_reads_without_a_warning() {
     }
 }
 
+#[test]
+fn a_man_page_takes_the_place_of_a_link_and_leaves_its_target_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("target");
+    std::fs::write(&target, "kept").unwrap();
+    let page = folder.path().join("connector.1");
+    std::os::unix::fs::symlink(&target, &page).unwrap();
+    printed(Command::new(PROGRAM).arg("man").arg(folder.path()));
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "kept");
+    assert!(page.symlink_metadata().unwrap().is_file());
+}
+
 /// As in the image, the archive and the package.
 #[test]
 fn under_the_name_of_another_program_the_connector_is_that_program() {

@@ -42,8 +42,14 @@ pub(crate) fn man(global: &GlobalOptions, asked: &Man) -> Result<(), Failure> {
 
 fn write_pages(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
+    // Renamed into place: where another user put a link, its target would be overwritten.
+    let staged = tempfile::tempdir_in(folder)?;
     for program in [Program::Connector, Program::Producer, Program::Worker] {
-        clap_mangen::generate_to(command_line(program), folder)?;
+        clap_mangen::generate_to(command_line(program), &staged)?;
+    }
+    for page in std::fs::read_dir(&staged)? {
+        let page = page?;
+        std::fs::rename(page.path(), folder.join(page.file_name()))?;
     }
     Ok(())
 }

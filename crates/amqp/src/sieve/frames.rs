@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 
+use super::allowance::Allowance;
 use super::properties;
-use super::unsettled::Unsettled;
 use crate::message::MOST_RECORD_BYTES;
 
 /// How much of a frame is held. Longer properties are cut there; no other frame is longer.
@@ -31,11 +31,12 @@ const START: u16 = 10;
 /// both sides, and recurses into the tables of those that clients send.
 const OF_A_BROKER: [(u16, &[u16]); 7] = [
     (CONNECTION, &[START, 20, 30, 41, 50, 51, 60, 61, 71]),
-    (CHANNEL, &[11, 20, 21, 40, CLOSE_OK]),
+    // Not `flow`: RabbitMQ stops reading instead, and each would be answered.
+    (CHANNEL, &[11, 40, CLOSE_OK]),
     // Exchanges, queues.
     (40, &[11, 21, 31, 51]),
     (50, &[11, 21, 31, 41, 51]),
-    (BASIC, &[11, 21, 30, 31, RETURN, DELIVER, GET_OK, 72, 80, 111, 120]),
+    (BASIC, &[11, 21, CANCEL, 31, RETURN, DELIVER, GET_OK, GET_EMPTY, 80, 111, 120]),
     // Confirms and transactions.
     (85, &[11]),
     (90, &[11, 21, 31]),
@@ -46,11 +47,13 @@ const MOST_LEVELS: usize = 4;
 /// The class of methods about channels, and the broker's confirmation that one ended.
 pub(super) const CHANNEL: u16 = 20;
 const CLOSE_OK: u16 = 41;
-/// The methods that carry a message.
+/// The class of methods about messages: the cancelling of a consumer, and those that carry a message.
 pub(super) const BASIC: u16 = 60;
+const CANCEL: u16 = 30;
 const RETURN: u16 = 50;
 const DELIVER: u16 = 60;
 const GET_OK: u16 = 71;
+const GET_EMPTY: u16 = 72;
 
 /// Cleans a stream of frames, however it is split into pieces.
 #[derive(Default)]
@@ -63,7 +66,7 @@ pub(super) struct Frames {
     is_foreign: bool,
     /// The incoming body on each channel, if it is too long.
     cut: HashMap<[u8; 2], Cut>,
-    pub(super) unsettled: Unsettled,
+    pub(super) allowance: Allowance,
 }
 
 /// A body that is too long: how much is still to be passed on, and how much to be left out.
@@ -130,7 +133,7 @@ impl Frames {
         match kind {
             METHOD => {
                 clean_method(payload)?;
-                count(payload, channel, &mut self.unsettled)?;
+                count(payload, channel, &mut self.allowance)?;
                 add(clean, kind, channel, payload);
             }
             PROPERTIES => match payload.split_at_checked(PROPERTIES_HEAD) {
@@ -142,7 +145,7 @@ impl Frames {
                         self.cut.insert(channel, Cut { passed, left_out: bytes - passed });
                     }
                     let kept = properties::kept(texts);
-                    self.unsettled.add(channel, passed + kept.len() as u64)?;
+                    self.allowance.properties(channel, passed + kept.len() as u64)?;
                     add(clean, kind, channel, &[about, &passed.to_be_bytes(), &kept].concat());
                 }
                 None => add(clean, kind, channel, payload),
@@ -209,19 +212,25 @@ fn clean_method(payload: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Counts the delivery that a method begins, or voids those of a channel that it ends.
-fn count(payload: &mut [u8], channel: [u8; 2], unsettled: &mut Unsettled) -> io::Result<()> {
+/// Compares a method with what the broker may send.
+fn count(payload: &mut [u8], channel: [u8; 2], allowance: &mut Allowance) -> io::Result<()> {
+    allowance.method(channel)?;
     let Some((id, rest)) = payload.split_first_chunk_mut::<4>() else { return Ok(()) };
-    match ([[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes), after_text(rest)) {
-        ([BASIC, DELIVER], Some(number)) => match number.first_chunk() {
-            Some(tag) => unsettled.begin(channel, u64::from_be_bytes(*tag))?,
-            None => unsettled.is_answer(channel),
+    match [[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes) {
+        [BASIC, DELIVER] => match after_text(rest).and_then(|number| number.first_chunk()) {
+            Some(tag) => allowance.deliver(channel, u64::from_be_bytes(*tag)),
+            None => Err(io::Error::other("the broker sent a delivery without a tag")),
         },
-        ([BASIC, _], _) => unsettled.is_answer(channel),
-        ([CHANNEL, CLOSE_OK], _) => unsettled.close(channel),
-        _ => {}
+        [BASIC, RETURN] => allowance.give_back(channel),
+        [BASIC, GET_OK] => allowance.answer(channel, true),
+        [BASIC, GET_EMPTY] => allowance.answer(channel, false),
+        [BASIC, CANCEL] => allowance.cancel(channel),
+        [CHANNEL, CLOSE_OK] => {
+            allowance.close(channel);
+            Ok(())
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The bytes after a short string.
@@ -251,6 +260,12 @@ pub(super) mod tests {
         frame(PROPERTIES, &[b"\0\x3C\0\0", &bytes.to_be_bytes()[..], properties].concat())
     }
 
+    /// A message as the answer to a request, before its body.
+    fn answer(bytes: u64, properties: &[u8]) -> Vec<u8> {
+        let get_ok = frame(METHOD, b"\0\x3C\0\x47\0\0\0\0\0\0\0\x01\0\x01e\x01k\0\0\0\0");
+        [get_ok, about(bytes, properties)].concat()
+    }
+
     /// A delivery with the announcement of its body.
     pub(in super::super) fn delivery(tag: u64, bytes: u64) -> Vec<u8> {
         let deliver = [&b"\0\x3C\0\x3C\x01c"[..], &tag.to_be_bytes(), b"\0\x01e\x01k"].concat();
@@ -268,6 +283,10 @@ pub(super) mod tests {
 
     fn in_pieces(stream: &[u8], size: usize) -> Vec<u8> {
         let (mut frames, mut clean) = (Frames::default(), Vec::new());
+        for _ in 0..9 {
+            frames.allowance.requested([0, 1]);
+            frames.allowance.published([0, 1]);
+        }
         stream.chunks(size).for_each(|piece| frames.clean(piece, &mut clean).unwrap());
         clean
     }
@@ -275,7 +294,7 @@ pub(super) mod tests {
     #[test]
     fn what_concerns_no_message_passes_as_it_is() {
         let start = frame(METHOD, b"\0\x0A\0\x0A\0\x09\0\0\0\x04\x01at\x01\0\0\0\x05PLAIN\0\0\0\0");
-        let stream = [start, frame(HEARTBEAT, b""), frame(BODY, b"{}"), about(2, b"\0\0")].concat();
+        let stream = [start, frame(HEARTBEAT, b""), frame(BODY, b"{}"), answer(2, b"\0\0")].concat();
         assert_eq!(cleaned(&stream), stream);
         for foreign in [&b"AMQP\0\0\x09\x01"[..], b"HTTP/1.1 400 Bad Request\r\n", b"\xFF"] {
             assert_eq!(cleaned(foreign), foreign);
@@ -285,12 +304,12 @@ pub(super) mod tests {
 
     #[test]
     fn properties_of_any_length_are_rebuilt_and_the_next_frame_follows() {
-        let empty = about(2, b"\x20\0\0\0\0\0");
+        let empty = answer(2, b"\x20\0\0\0\0\0");
         for size in [10, MOST_FRAME, MOST_FRAME + 1, 3 * MOST_FRAME] {
             let value = u32::try_from(size).unwrap().to_be_bytes();
             let table = [b"\x01aS", &value[..], &vec![b'x'; size]].concat();
             let sized = [&u32::try_from(table.len()).unwrap().to_be_bytes()[..], &table].concat();
-            let stream = [about(2, &[b"\x20\0", &sized[..]].concat()), frame(BODY, b"{}")].concat();
+            let stream = [answer(2, &[b"\x20\0", &sized[..]].concat()), frame(BODY, b"{}")].concat();
             assert_eq!(cleaned(&stream), [empty.clone(), frame(BODY, b"{}")].concat(), "{size}");
         }
     }
@@ -300,15 +319,15 @@ pub(super) mod tests {
         let part = vec![b'x'; MOST_FRAME];
         let [bytes, most] = [5 * MOST_FRAME as u64, 2 * MOST_FRAME as u64 + 1];
         assert_eq!(most, MOST_BODY);
-        let parts = [frame(BODY, &part).repeat(5), about(2, b"\0\0"), frame(BODY, b"{}")].concat();
+        let parts = [frame(BODY, &part).repeat(5), answer(2, b"\0\0"), frame(BODY, b"{}")].concat();
         let wanted = [
-            about(most, b"\0\0"),
+            answer(most, b"\0\0"),
             frame(BODY, &part).repeat(2),
             frame(BODY, b"x"),
-            about(2, b"\0\0"),
+            answer(2, b"\0\0"),
             frame(BODY, b"{}"),
         ];
-        assert!(cleaned(&[about(bytes, b"\0\0"), parts].concat()) == wanted.concat());
+        assert!(cleaned(&[answer(bytes, b"\0\0"), parts].concat()) == wanted.concat());
     }
 
     #[test]
@@ -320,7 +339,9 @@ pub(super) mod tests {
             let get_ok = [&b"\0\x3C\0\x47"[..], number, b"\x01e", &key, b"\0\0\0\xFF"].concat();
             let deliver = [&b"\0\x3C\0\x3C\x01c"[..], number, b"\x01e", &key].concat();
             let returned = [&b"\0\x3C\0\x32\0\xFF\x01t\x01e"[..], &key].concat();
-            [frame(METHOD, &get_ok), frame(METHOD, &deliver), frame(METHOD, &returned)].concat()
+            [get_ok, deliver, returned]
+                .map(|method| [frame(METHOD, &method), about(0, b"\0\0")].concat())
+                .concat()
         };
         assert_eq!(cleaned(&of("grüße".as_bytes())), of("grüße".as_bytes()));
         assert_eq!(cleaned(&of(b"a\xFF\xC3b")), of(b"a??b"));

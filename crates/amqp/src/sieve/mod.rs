@@ -5,11 +5,11 @@
 //! text that is not UTF-8; both again each time the message is delivered. It also queues whatever a broker delivers, however
 //! much was asked for. So incoming frames pass through here first.
 
+mod allowance;
 mod closing;
 mod frames;
 mod properties;
 mod sent;
-mod unsettled;
 
 use std::io;
 use std::net::SocketAddr;
@@ -119,7 +119,7 @@ impl AsyncWrite for Sieved {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.socket).poll_write(context, bytes))?;
-        this.sent.read(&bytes[..written], &mut this.frames.unsettled);
+        this.sent.read(&bytes[..written], &mut this.frames.allowance);
         Poll::Ready(Ok(written))
     }
 
@@ -133,7 +133,7 @@ impl AsyncWrite for Sieved {
         let mut left = written;
         for slice in slices {
             let count = left.min(slice.len());
-            this.sent.read(&slice[..count], &mut this.frames.unsettled);
+            this.sent.read(&slice[..count], &mut this.frames.allowance);
             left -= count;
         }
         Poll::Ready(Ok(written))

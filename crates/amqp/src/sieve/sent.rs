@@ -1,7 +1,7 @@
-//! What this process sends, as far as it settles deliveries. Pure.
+//! What this process sends, as far as it changes what the broker may send. Pure.
 
+use super::allowance::Allowance;
 use super::frames::{BASIC, CHANNEL, HEAD, METHOD};
-use super::unsettled::Unsettled;
 
 /// The length of the protocol header, which is sent before the first frame.
 const PROTOCOL_HEADER: usize = 8;
@@ -11,6 +11,9 @@ const MOST: usize = 13;
 /// The methods that open and end a channel; the broker confirms an end.
 const OPEN: u16 = 10;
 const CLOSE_OK: u16 = 41;
+const CONSUME: u16 = 20;
+const PUBLISH: u16 = 40;
+const GET: u16 = 70;
 /// The methods that settle deliveries. Only the first two have the flag `multiple`.
 const ACK: u16 = 80;
 const NACK: u16 = 120;
@@ -32,7 +35,7 @@ impl Default for Sent {
 
 impl Sent {
     /// Takes in a piece that was written to the broker.
-    pub(super) fn read(&mut self, mut piece: &[u8], unsettled: &mut Unsettled) {
+    pub(super) fn read(&mut self, mut piece: &[u8], allowance: &mut Allowance) {
         while !piece.is_empty() {
             let skipped = self.skipped.min(piece.len());
             self.skipped -= skipped;
@@ -42,7 +45,7 @@ impl Sent {
             self.frame.extend_from_slice(taken);
             piece = rest;
             if self.frame.len() >= HEAD && self.frame.len() == self.wanted() {
-                self.settle(unsettled);
+                self.count(allowance);
                 self.skipped = HEAD + self.size() + 1 - self.frame.len();
                 self.frame.clear();
             }
@@ -59,19 +62,22 @@ impl Sent {
         HEAD + self.size().min(MOST)
     }
 
-    fn settle(&self, unsettled: &mut Unsettled) {
+    fn count(&self, allowance: &mut Allowance) {
         let Some((head, payload)) = self.frame.split_first_chunk::<HEAD>() else { return };
         let Some((id, rest)) = payload.split_first_chunk::<4>().filter(|_| head[0] == METHOD) else { return };
         let channel = [head[1], head[2]];
         let [class, method] = [[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes);
         match (class, method) {
-            (CHANNEL, OPEN | CLOSE_OK) => unsettled.close(channel),
+            (CHANNEL, OPEN | CLOSE_OK) => allowance.close(channel),
             (BASIC, ACK | NACK | REJECT) => {
                 if let Some((tag, [flags, ..])) = rest.split_first_chunk() {
                     let multiple = method != REJECT && flags & 1 == 1;
-                    unsettled.settle(channel, u64::from_be_bytes(*tag), multiple);
+                    allowance.settle(channel, u64::from_be_bytes(*tag), multiple);
                 }
             }
+            (BASIC, PUBLISH) => allowance.published(channel),
+            (BASIC, GET) => allowance.requested(channel),
+            (BASIC, CONSUME) => allowance.consumed(channel),
             _ => {}
         }
     }
@@ -91,13 +97,27 @@ mod tests {
     /// The tags that are unsettled after this stream, of the tags 1 to 4.
     fn left(stream: &[u8]) -> Vec<u64> {
         let lefts = [1, 3, 7, stream.len()].map(|size| {
-            let (mut sent, mut unsettled) = (Sent::default(), Unsettled::default());
-            (1..=4).for_each(|tag| unsettled.begin(ONE, tag).unwrap());
-            stream.chunks(size).for_each(|piece| sent.read(piece, &mut unsettled));
-            (1..=4).filter(|tag| unsettled.begin(ONE, *tag).is_err()).collect::<Vec<_>>()
+            let (mut sent, mut allowance) = (Sent::default(), Allowance::default());
+            (1..=4).for_each(|tag| allowance.deliver(ONE, tag).unwrap());
+            stream.chunks(size).for_each(|piece| sent.read(piece, &mut allowance));
+            (1..=4).filter(|tag| allowance.deliver(ONE, *tag).is_err()).collect::<Vec<_>>()
         });
         assert!(lefts.iter().all(|left| *left == lefts[0]), "{lefts:?}");
         lefts[0].clone()
+    }
+
+    #[test]
+    fn what_this_process_asks_for_may_be_sent_once() {
+        let publish = frame(METHOD, b"\0\x3C\0\x28\0\0\0\x01q\0");
+        let consume = frame(METHOD, b"\0\x3C\0\x14\0\0\x01q\0\0\0\0\0\0");
+        let get = frame(METHOD, b"\0\x3C\0\x46\0\0\x01q\0");
+        let (mut sent, mut allowance) = (Sent::default(), Allowance::default());
+        sent.read(&[b"AMQP\0\0\x09\x01", &publish[..], &consume, &get].concat(), &mut allowance);
+        for allowed in [true, false] {
+            assert_eq!(allowance.give_back(ONE).is_ok(), allowed);
+            assert_eq!(allowance.cancel(ONE).is_ok(), allowed);
+            assert_eq!(allowance.answer(ONE, true).is_ok(), allowed);
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ const SQLITE: &[u8] = b"SQLite format 3\0";
 pub(super) const STAGED: &str = ".tmp-restore";
 /// As many characters of the portal's address as an error shows.
 const LONGEST_PORTAL: usize = 300;
+/// How many times as long as its file a backup may be; a state's is about six times.
+const MOST_UNPACKED: u64 = 100;
 /// How long to wait before SQLite is asked again to write.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -107,6 +109,7 @@ fn unpack(from: &Path, folder: &Path, ours: &str) -> Result<Option<Manifest>, Re
         return Err(unusable(from, "it is not a file"));
     }
     let mut file = File::open(from).map_err(wrong)?;
+    let mut left = file.metadata().map_err(wrong)?.len().saturating_mul(MOST_UNPACKED);
     let mut begin = Vec::new();
     (&mut file).take(SQLITE.len() as u64).read_to_end(&mut begin).map_err(wrong)?;
     file.rewind().map_err(wrong)?;
@@ -144,10 +147,13 @@ fn unpack(from: &Path, folder: &Path, ours: &str) -> Result<Option<Manifest>, Re
             }
             _ => return Err(unusable(from, "it holds files that are not of a backup")),
         };
+        left = left.checked_sub(entry.size()).ok_or_else(|| {
+            unusable(from, format!("it would be more than {MOST_UNPACKED} times as long unpacked"))
+        })?;
         copy(&mut entry, &path).map_err(wrong)?;
     }
     // The check sum is behind the last file.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(wrong)?;
+    io::copy(&mut archive.into_inner().take(left), &mut io::sink()).map_err(wrong)?;
     match manifest {
         Some(manifest) => Ok(Some(manifest)),
         None => Err(unusable(from, "it is not a backup of the connector")),
@@ -185,6 +191,11 @@ fn check(from: &Path, folder: &Path, ours: &str) -> Result<Connection, RestoreEr
         return Err(unusable(from, "it holds no state"));
     }
     known(from, found)?;
+    // First: the statements of a trigger, a view or an index run as soon as the file is used.
+    if let Some(foreign) = schema::foreign(&connection, found).map_err(|error| unusable(from, error))? {
+        let reason = format!("its state file is not of a state: the {foreign} differs");
+        return Err(unusable(from, reason));
+    }
     let well = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     let well = well.map_err(damaged)?;
     if well != "ok" {

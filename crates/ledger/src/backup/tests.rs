@@ -311,3 +311,36 @@ async fn what_is_damaged_incomplete_foreign_or_no_backup_is_refused_and_changes_
     let newer = place.restore("alone").await.unwrap_err();
     assert!(matches!(newer, RestoreError::State(StateError::Newer { found: 99, .. })), "{newer}");
 }
+
+#[tokio::test]
+async fn a_state_file_with_statements_that_no_release_wrote_is_refused_before_they_run() {
+    let place = Place::new();
+    drop(place.record(0..4).await);
+    let planted = [
+        ("CREATE TRIGGER planted AFTER UPDATE ON jobs BEGIN DELETE FROM facts; END", "trigger \"planted\""),
+        ("CREATE TABLE planted (id)", "table \"planted\""),
+        ("DROP TRIGGER outcomes_are_kept", "trigger \"outcomes_are_kept\""),
+        (
+            "ALTER TABLE facts RENAME TO kept; CREATE VIEW facts AS SELECT * FROM kept",
+            "index \"sqlite_autoindex_facts_1\"",
+        ),
+    ];
+    for (number, (sql, said)) in planted.into_iter().enumerate() {
+        let name = format!("forged {number}");
+        State::open(&place.state()).unwrap().copy_to(&place.file(&name)).await.unwrap();
+        let forged = Connection::open(place.file(&name)).unwrap();
+        forged.execute_batch(sql).unwrap();
+        drop(forged);
+        assert_refused(&place, &name, &format!("its state file is not of a state: the {said} differs")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_would_fill_the_disk_is_refused_before_it_is_unpacked() {
+    let place = Place::new();
+    drop(place.record(0..4).await);
+    let manifest = r#"{"backup": 1, "release": "0", "at": "2026-01-02T03:04:05Z", "format": 1}"#;
+    let zeros = vec![0; 8 << 20];
+    pack(&place.file("bomb"), &[(MANIFEST, manifest.as_bytes()), ("connector.sqlite", &zeros)]);
+    assert_refused(&place, "bomb", "more than 100 times as long unpacked").await;
+}

@@ -1,5 +1,7 @@
 //! The tables, as a list of migrations from each format to the next. A released migration never changes.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{DatabaseError, conversion, settle, sort_on_disk};
@@ -147,6 +149,23 @@ pub(crate) fn newest() -> u32 {
 #[cfg(test)]
 pub(super) fn make_before(connection: &mut Connection) {
     (1..CONVERTING).try_for_each(|format| step(connection, format)).unwrap();
+}
+
+/// Compares the tables, indexes, views and triggers of a file with those of its format: the first that differs, by kind and name.
+/// Another release of SQLite may add statistics of its own.
+pub(crate) fn foreign(connection: &Connection, format: u32) -> Result<Option<String>, DatabaseError> {
+    let mut own = Connection::open_in_memory()?;
+    (1..=format).try_for_each(|format| step(&mut own, format))?;
+    let [found, known] = [objects(connection)?, objects(&own)?];
+    Ok(found.symmetric_difference(&known).next().map(|(kind, name, _)| format!("{kind} {name:?}")))
+}
+
+/// Kind, name and statement of each object that SQLite did not make by itself.
+fn objects(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String, String)>> {
+    let sql = "SELECT type, name, coalesce(sql, '') FROM sqlite_schema
+        WHERE name NOT IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4')";
+    let mut statement = connection.prepare(sql)?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
 }
 
 /// Migrates the file from format `from` to the newest; each migration is applied completely or not at all, and rows are converted

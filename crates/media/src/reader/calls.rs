@@ -3,10 +3,13 @@
 use std::env::consts::ARCH;
 use std::io;
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter, sock_filter};
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen as ArgumentLength, SeccompCmpOp as Operator,
+    SeccompCondition, SeccompFilter, SeccompRule, TargetArch, apply_filter, sock_filter,
+};
 
-/// What opens, connects or changes something by its name, starts a program, or reaches into another process; but for
-/// `tgkill`, by which a process aborts. A limit on descriptors alone does not prevent it, since code that has taken over the child can
+/// What opens, connects or changes something by its name, starts a program, reaches into another process, or allocates
+/// outside the limits of memory; but for `tgkill`, by which a process aborts. A limit on descriptors alone does not prevent it, since code that has taken over the child can
 /// close a descriptor first.
 const REFUSED: &[i64] = &[
     libc::SYS_openat,
@@ -52,8 +55,28 @@ const REFUSED: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_process_mrelease,
+    libc::SYS_setpriority,
+    libc::SYS_ioprio_set,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_mount,
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_msgget,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
 ];
 /// Newer calls, which have the same numbers on every architecture.
 const FCHMODAT2: i64 = 452;
@@ -77,17 +100,23 @@ const REFUSED_OLD: &[i64] = &[
     libc::SYS_lchown,
     libc::SYS_utime,
     libc::SYS_utimes,
+    libc::SYS_fork,
+    libc::SYS_vfork,
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_OLD: &[i64] = &[];
 
 /// What the filter's own instructions load and do: the number of the call is at the start of what it is given.
 const LOAD: u16 = 0x20;
+const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_IF_AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 const CALL: u32 = 0;
 /// The bit that x32 calls have in their number, and no other call. The other rules do not know them.
 const X32: u32 = 0x4000_0000;
+/// It starts threads and processes, by flags in memory, which no filter can read. The C library falls back to `clone` where a
+/// kernel does not have it.
+const CLONE3: u32 = 435;
 
 /// Makes each of these calls fail, for this thread and those that it starts. The other calls stay: decoders start
 /// threads, and which calls an allocator and a runtime need changes with their versions.
@@ -100,32 +129,63 @@ pub(super) fn give_up() -> io::Result<()> {
 
 fn program() -> io::Result<BpfProgram> {
     let architecture = TargetArch::try_from(ARCH).map_err(io::Error::other)?;
-    let rules = REFUSED.iter().chain(REFUSED_OLD).map(|call| (*call, Vec::new())).collect();
-    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture);
+    let filter = in_part().and_then(|in_part| {
+        let rules = REFUSED.iter().chain(REFUSED_OLD).map(|call| (*call, Vec::new())).chain(in_part);
+        let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+        SeccompFilter::new(rules.collect(), SeccompAction::Allow, refuse, architecture)
+    });
     let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(io::Error::other)?;
-    let without_x32 = [
+    let by_number = [
         sock_filter { code: LOAD, jt: 0, jf: 0, k: CALL },
         sock_filter { code: JUMP_IF_AT_LEAST, jt: 0, jf: 1, k: X32 },
         sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs() },
+        sock_filter { code: JUMP_IF_EQUAL, jt: 0, jf: 1, k: CLONE3 },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs() },
     ];
-    Ok(without_x32.into_iter().chain(program).collect())
+    Ok(by_number.into_iter().chain(program).collect())
+}
+
+/// Calls that are refused by their first argument: those that limit another process, and that start one instead of a
+/// thread.
+fn in_part() -> Result<[(i64, Vec<SeccompRule>); 2], BackendError> {
+    let first = |is: Operator, value: u64| {
+        SeccompRule::new(vec![SeccompCondition::new(0, ArgumentLength::Dword, is, value)?])
+            .map(|rule| vec![rule])
+    };
+    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
+    Ok([
+        (libc::SYS_prlimit64, first(Operator::Ne, 0)?),
+        (libc::SYS_clone, first(Operator::MaskedEq(thread), 0)?),
+    ])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The filter's answer to a call, as a kernel of this architecture computes it.
-    fn answer(program: &[sock_filter], architecture: u32, call: u32) -> u32 {
+    const REFUSAL: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+
+    /// The filter's answer to a call with this first argument, as a kernel of this architecture computes it.
+    fn answer(program: &[sock_filter], call: u32, argument: u32) -> u32 {
+        // What is loaded first besides the call is the architecture, which is then compared.
+        let loaded = program.iter().position(|step| step.code == LOAD && step.k != CALL).unwrap();
+        let architecture = program[loaded + 1].k;
         let (mut loaded, mut at) = (0, 0);
         loop {
             let sock_filter { code, jt, jf, k } = program[at];
             at += 1;
             match code {
-                LOAD => loaded = if k == CALL { call } else { architecture },
+                LOAD => {
+                    loaded = match k {
+                        CALL => call,
+                        4 => architecture,
+                        16 => argument,
+                        other => panic!("{other} is not given"),
+                    }
+                }
+                0x54 => loaded &= k,
                 0x05 => at += k as usize,
-                0x15 => at += usize::from(if loaded == k { jt } else { jf }),
+                JUMP_IF_EQUAL => at += usize::from(if loaded == k { jt } else { jf }),
                 JUMP_IF_AT_LEAST => at += usize::from(if loaded >= k { jt } else { jf }),
                 RETURN => return k,
                 other => panic!("{other:#x} is not interpreted"),
@@ -136,20 +196,30 @@ mod tests {
     #[test]
     fn a_call_is_refused_by_its_number_and_by_that_for_x32() {
         let program = program().unwrap();
-        // What is loaded first besides the call is the architecture, which is then compared.
-        let loaded = program.iter().position(|step| step.code == LOAD && step.k != CALL).unwrap();
-        let architecture = program[loaded + 1].k;
-        let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
         for call in REFUSED.iter().chain(REFUSED_OLD) {
             let call = u32::try_from(*call).unwrap();
-            assert_eq!(answer(&program, architecture, call), refused, "{call}");
-            assert_eq!(answer(&program, architecture, X32 | call), refused, "x32 {call}");
+            assert_eq!(answer(&program, call, 0), REFUSAL, "{call}");
+            assert_eq!(answer(&program, X32 | call, 0), REFUSAL, "x32 {call}");
         }
-        for call in [libc::SYS_read, libc::SYS_write, libc::SYS_mmap, libc::SYS_clone3, libc::SYS_exit_group]
-        {
+        for call in [libc::SYS_read, libc::SYS_write, libc::SYS_mmap, libc::SYS_exit_group] {
             let call = u32::try_from(call).unwrap();
-            assert_eq!(answer(&program, architecture, call), libc::SECCOMP_RET_ALLOW, "{call}");
-            assert_eq!(answer(&program, architecture, X32 | call), refused, "x32 {call}");
+            assert_eq!(answer(&program, call, 0), libc::SECCOMP_RET_ALLOW, "{call}");
+            assert_eq!(answer(&program, X32 | call, 0), REFUSAL, "x32 {call}");
         }
+    }
+
+    #[test]
+    fn a_reader_starts_threads_and_limits_itself_and_nothing_else() {
+        let program = program().unwrap();
+        let [limit, clone] = [libc::SYS_prlimit64, libc::SYS_clone].map(|call| u32::try_from(call).unwrap());
+        let thread = (libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_THREAD).unsigned_abs();
+        assert_eq!(answer(&program, clone, thread), libc::SECCOMP_RET_ALLOW);
+        for process in [libc::SIGCHLD, libc::CLONE_VM | libc::CLONE_VFORK, 0] {
+            assert_eq!(answer(&program, clone, process.unsigned_abs()), REFUSAL, "{process:#x}");
+        }
+        let unknown = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+        assert_eq!(answer(&program, CLONE3, 0), unknown);
+        assert_eq!(answer(&program, limit, 0), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(answer(&program, limit, 4711), REFUSAL);
     }
 }
