@@ -47,6 +47,10 @@ pub(crate) struct Library {
     pub(crate) import_time: Duration,
     /// How long each call takes.
     pub(crate) call_time: Duration,
+    /// Bytes per second of the line to both services' storage, each way; `None` for no limit.
+    pub(crate) line_rate: Option<u64>,
+    /// Whether storage sends files without their length.
+    pub(crate) hides_lengths: bool,
     /// How far the listing lags behind.
     pub(crate) index_lag: Duration,
     /// How many times faster the services' clock runs.
@@ -71,6 +75,8 @@ impl Default for Library {
             watermark_time: Duration::ZERO,
             import_time: Duration::ZERO,
             call_time: Duration::ZERO,
+            line_rate: None,
+            hides_lengths: false,
             index_lag: Duration::from_millis(100),
             faster: 1,
             limited: false,
@@ -97,6 +103,12 @@ impl Lab {
         command.args(["--call-ms", &milliseconds(library.call_time)]);
         command.args(["--index-lag-ms", &milliseconds(library.index_lag)]);
         command.args(["--faults", &library.faults.to_string()]);
+        if let Some(rate) = library.line_rate {
+            command.args(["--line-rate", &rate.to_string()]);
+        }
+        if library.hides_lengths {
+            command.arg("--hide-lengths");
+        }
         if library.faster > 1 {
             command.envs(faster(library.faster));
         }

@@ -32,6 +32,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     call_ms: u64,
     #[arg(long)]
+    line_rate: Option<u64>,
+    #[arg(long)]
+    hide_lengths: bool,
+    #[arg(long)]
     index_lag_ms: u64,
     #[arg(long)]
     faults: f64,
@@ -77,6 +81,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         watermark_time: Duration::from_millis(arguments.watermark_ms),
         conversion_time: Duration::from_millis(arguments.import_ms),
         archive: arguments.archive,
+        line_rate: arguments.line_rate,
+        announces_no_length: arguments.hide_lengths,
         ..Options::default()
     };
     let sandbox = sandbox::start(options).await?;

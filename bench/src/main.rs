@@ -95,6 +95,7 @@ enum Measurement {
     Idle,
     Large,
     Largest,
+    Line,
     Readers,
     Hostile,
     Ledger,
@@ -103,7 +104,7 @@ enum Measurement {
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 20] = [
+const ALL_BUT_SOAK: [Measurement; 21] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -118,6 +119,7 @@ const ALL_BUT_SOAK: [Measurement; 20] = [
     Measurement::Idle,
     Measurement::Large,
     Measurement::Largest,
+    Measurement::Line,
     Measurement::Readers,
     Measurement::Hostile,
     Measurement::Ledger,
@@ -175,6 +177,7 @@ async fn measure(measurement: Measurement, size: Size) -> anyhow::Result<Table> 
         Measurement::Idle => idle::measure(is_short).await,
         Measurement::Large => large::measure(is_short).await,
         Measurement::Largest => large::measure_largest(is_short).await,
+        Measurement::Line => large::measure_line(is_short).await,
         Measurement::Readers => readers::measure(is_short).await,
         Measurement::Hostile => hostile::measure(is_short).await,
         Measurement::Ledger => history::measure(is_short, assets).await,

@@ -7,8 +7,10 @@ use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tokio::io::AsyncSeekExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
+use crate::delivery;
+use crate::world::SandboxState;
 use sample_files::Defect;
 
 /// A request with its path and query parsed.
@@ -90,33 +92,44 @@ pub(crate) fn text(status: u16, body: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain")], body.to_owned()).into_response()
 }
 
-/// Streams a file: all of it, or from the requested offset if the `ETag` still matches.
-pub(crate) async fn file(headers: &HeaderMap, path: &std::path::Path, media_type: &str) -> Response {
+/// Streams a file: all of it, or the requested range if the `ETag` still matches.
+pub(crate) async fn file(
+    shared: &SandboxState,
+    headers: &HeaderMap,
+    path: &std::path::Path,
+    media_type: &str,
+) -> Response {
     let Ok(mut file) = tokio::fs::File::open(path).await else { return text(404, "no such file") };
     let length = file.metadata().await.map(|metadata| metadata.len()).unwrap_or_default();
     // Files have unique names and never change, so the name is the `ETag`.
     let etag = format!("\"{}\"", path.file_name().unwrap_or_default().to_string_lossy());
     let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let start = header(header::RANGE)
+    let range = header(header::RANGE)
         .filter(|_| header(header::IF_RANGE).is_none_or(|wanted| wanted == etag))
-        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<u64>().ok())
-        .filter(|start| *start < length);
-    let begin = start.unwrap_or_default();
+        .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'))
+        .and_then(|(start, last)| Some((start.parse::<u64>().ok()?, last.parse::<u64>().ok())))
+        .filter(|(start, _)| *start < length);
+    let begin = range.map(|(start, _)| start).unwrap_or_default();
+    let end = range.and_then(|(_, last)| last).map_or(length, |last| length.min(last + 1)).max(begin);
     if file.seek(std::io::SeekFrom::Start(begin)).await.is_err() {
         return text(500, "the file cannot be read");
     }
-    let stream = tokio_util::io::ReaderStream::with_capacity(file, 256 << 10);
+    let stream = tokio_util::io::ReaderStream::with_capacity(file.take(end - begin), 256 << 10);
+    let stream = delivery::sent(shared, path.to_owned(), begin, length, stream);
     let headers = [
         (header::CONTENT_TYPE, media_type.to_owned()),
-        (header::CONTENT_LENGTH, (length - begin).to_string()),
+        (header::CONTENT_LENGTH, (end - begin).to_string()),
         (header::ETAG, etag),
     ];
     let mut answer = (headers, Body::from_stream(stream)).into_response();
-    if start.is_some() {
+    if range.is_some() {
         *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
-        if let Ok(range) = format!("bytes {begin}-{}/{length}", length - 1).parse() {
+        if let Ok(range) = format!("bytes {begin}-{}/{length}", end - 1).parse() {
             answer.headers_mut().insert(header::CONTENT_RANGE, range);
         }
+    }
+    if shared.options.announces_no_length {
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
     }
     answer
 }

@@ -9,6 +9,7 @@
 mod audit;
 mod call;
 mod control;
+mod delivery;
 mod endpoint;
 pub mod faults;
 mod imatag;

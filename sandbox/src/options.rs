@@ -50,7 +50,11 @@ pub struct Options {
     pub shown_when_done: bool,
     /// Whether downloads have the asset's current metadata embedded, so that their bytes differ from the upload's.
     pub embeds_metadata: bool,
-    /// Whether storage sends files without `Content-Length`.
+    /// Bytes per second of the client's line to both storages, each way.
+    pub line_rate: Option<u64>,
+    /// Number of parts of uploads that storage has to receive before it sends the last bytes of a watermarked file.
+    pub parts_before_results_end: u32,
+    /// Whether both storages send files without `Content-Length`.
     pub announces_no_length: bool,
     /// Whether Imatag answers a refused credential with 403, as frameworks without a challenge do.
     pub refuses_credentials_with_403: bool,
@@ -134,6 +138,8 @@ impl Default for Options {
             search: Search::default(),
             shown_when_done: false,
             embeds_metadata: false,
+            line_rate: None,
+            parts_before_results_end: 0,
             announces_no_length: false,
             refuses_credentials_with_403: false,
             faults: Faults::default(),

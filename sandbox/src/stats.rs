@@ -21,6 +21,10 @@ pub struct Stats {
     pub refusals: u64,
     /// Maximum concurrent uploads to Imatag.
     pub most_submits_at_once: u64,
+    /// Parts of uploads that storage has received.
+    pub parts: u32,
+    /// Uploads that were finalised.
+    pub imports: usize,
 }
 
 pub(crate) fn stats(world: &World) -> Stats {
@@ -34,5 +38,7 @@ pub(crate) fn stats(world: &World) -> Stats {
         busiest_window: world.limiter.busiest,
         refusals: world.limiter.refusals,
         most_submits_at_once: world.submits.most,
+        parts: *world.parts.borrow(),
+        imports: world.imports.len(),
     }
 }

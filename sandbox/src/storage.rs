@@ -52,14 +52,11 @@ pub(crate) async fn handle(shared: &SandboxState, endpoint: Endpoint, call: Call
     let found = shared.world().links.get(&secret).cloned();
     match found {
         Some(link) if link.expires > std::time::Instant::now() => {
-            let mut answer = file(&call.headers, &link.file, link.media_type).await;
+            let mut answer = file(shared, &call.headers, &link.file, link.media_type).await;
             if let Some(name) = link.file_name
                 && let Ok(disposition) = disposition(&name).parse()
             {
                 answer.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
-            }
-            if shared.options.announces_no_length {
-                answer.headers_mut().remove(header::CONTENT_LENGTH);
             }
             answer
         }
@@ -94,6 +91,11 @@ async fn part(shared: &SandboxState, call: Call) -> Response {
             let path = shared.new_path();
             let stored = async {
                 let body = field.map_err(std::io::Error::other);
+                let body = body.and_then(|piece| async {
+                    shared.line.carry_up(piece.len()).await;
+                    Ok(piece)
+                });
+                let body = std::pin::pin!(body);
                 let mut file = tokio::fs::File::create(&path).await?;
                 tokio::io::copy(&mut StreamReader::new(body), &mut file).await?;
                 file.flush().await
@@ -123,5 +125,6 @@ fn keep(shared: &SandboxState, key: &str, path: std::path::PathBuf) -> Response 
         return xml(403, "AccessDenied");
     };
     upload.parts.insert(number, path);
+    world.parts.send_modify(|parts| *parts += 1);
     (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/xml")], "<PostResponse/>").into_response()
 }

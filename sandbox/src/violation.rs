@@ -63,10 +63,12 @@ pub enum ViolationKind {
     TypeChanged,
     /// A file name in a form could end its header or escape its folder.
     UnsafeName,
+    /// Something was made of a watermarked file before its last byte was sent to the client, which cannot have checked it.
+    UsedUnchecked,
 }
 
 impl ViolationKind {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::DoneTwice,
         Self::WrongFile,
         Self::NotWatermarked,
@@ -91,5 +93,6 @@ impl ViolationKind {
         Self::ExtensionChanged,
         Self::TypeChanged,
         Self::UnsafeName,
+        Self::UsedUnchecked,
     ];
 }

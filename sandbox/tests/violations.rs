@@ -132,8 +132,18 @@ async fn commit(kind: ViolationKind) -> Client {
             let name = "a\"; name=\"directory.png";
             client.submit_named(name, &id, &original, "sandbox/bynder", true).await;
         }
+        Kind::UsedUnchecked => use_unchecked(&client, &id).await,
     }
     client
+}
+
+/// Saves a file without having got the whole of it.
+async fn use_unchecked(client: &Client, id: &str) {
+    let original = picture();
+    let result = client.watermark_but_its_end(id, &original).await;
+    client.mark(id, &client::record(&original, &result, 2)).await;
+    client.look(id).await;
+    client.save(id, &result).await;
 }
 
 /// Commits a violation with a copy or an additional file.

@@ -61,6 +61,7 @@ mod notify;
 mod operators_page;
 mod outcomes;
 mod outside;
+mod overlap;
 mod page;
 mod pause;
 mod people;

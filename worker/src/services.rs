@@ -12,7 +12,7 @@ use common::file_name::FileName;
 use common::hash::ContentHash;
 use common::job::Lane;
 use common::permission::Permission;
-use files::spool::SpooledFile;
+use files::spool::{Arriving, SpooledFile};
 use imatag::{
     Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultLocation, Submit, SubmitAnswer,
     UploadSlot,
@@ -49,18 +49,19 @@ pub trait Portal: Send + Sync {
         length: Option<u64>,
     ) -> Result<Download, BynderError>;
     async fn hash_version(&self, id: &AssetId, version: u32) -> Result<(ContentHash, u64), BynderError>;
-    async fn upload(
-        &self,
-        asset: &AssetId,
-        file: &SpooledFile,
-        name: &FileName,
-    ) -> Result<ImportId, BynderError>;
+    fn parts_of(&self, bytes: u64) -> u64;
     async fn upload_parcel(
         &self,
         asset: &AssetId,
-        file: &SpooledFile,
+        file: &Arriving,
         name: &FileName,
     ) -> Result<Parcel, BynderError>;
+    async fn finalise(
+        &self,
+        asset: &AssetId,
+        parcel: &Parcel,
+        name: &FileName,
+    ) -> Result<ImportId, BynderError>;
     async fn poll_import(&self, import: &ImportId) -> Result<ImportState, BynderError>;
 
     async fn save_version(&self, asset: &AssetId, import: &ImportId) -> Result<Saved, BynderError>;
@@ -153,21 +154,24 @@ impl Portal for Bynder {
     async fn hash_version(&self, id: &AssetId, version: u32) -> Result<(ContentHash, u64), BynderError> {
         Bynder::hash_version(self, id, version).await
     }
-    async fn upload(
-        &self,
-        asset: &AssetId,
-        file: &SpooledFile,
-        name: &FileName,
-    ) -> Result<ImportId, BynderError> {
-        Bynder::upload(self, asset, file, name).await
+    fn parts_of(&self, bytes: u64) -> u64 {
+        Bynder::parts_of(self, bytes)
     }
     async fn upload_parcel(
         &self,
         asset: &AssetId,
-        file: &SpooledFile,
+        file: &Arriving,
         name: &FileName,
     ) -> Result<Parcel, BynderError> {
         Bynder::upload_parcel(self, asset, file, name).await
+    }
+    async fn finalise(
+        &self,
+        asset: &AssetId,
+        parcel: &Parcel,
+        name: &FileName,
+    ) -> Result<ImportId, BynderError> {
+        Bynder::finalise(self, asset, parcel, name).await
     }
     async fn poll_import(&self, import: &ImportId) -> Result<ImportState, BynderError> {
         Bynder::poll_import(self, import).await

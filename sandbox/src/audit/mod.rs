@@ -4,6 +4,7 @@ mod elsewhere;
 mod judge;
 mod marker;
 mod naming;
+mod unchecked;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,6 +13,7 @@ pub(crate) use elsewhere::{judge_additional, judge_copy};
 pub(crate) use judge::{audit, judge_medium, judge_save};
 pub(crate) use marker::Marker;
 pub(crate) use naming::{judge_name, judge_part};
+pub(crate) use unchecked::{judge_finalised, judge_marker};
 
 use crate::violation::Violation;
 use crate::world::{Maker, Planted};

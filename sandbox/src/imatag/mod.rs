@@ -118,7 +118,7 @@ async fn result(
     };
     match wire {
         Wire::Assumed => (StatusCode::FOUND, [(header::LOCATION, link)], Body::empty()).into_response(),
-        Wire::Bytes | Wire::Link => file(headers, &path, media_type).await,
+        Wire::Bytes | Wire::Link => file(shared, headers, &path, media_type).await,
     }
 }
 
@@ -132,7 +132,7 @@ async fn link(shared: &SandboxState, path: &[String], headers: &HeaderMap) -> Re
         shared.world().links.get(&secret).map(|link| (link.file.clone(), link.media_type, link.expires));
     match found {
         Some((path, media_type, expires)) if expires > Instant::now() => {
-            file(headers, &path, media_type).await
+            file(shared, headers, &path, media_type).await
         }
         _ => text(403, "expired"),
     }

@@ -116,7 +116,8 @@ async fn keep(
         let time = if has_them { std::time::Duration::ZERO } else { shared.options.watermark_time };
         let state = match &result {
             Some(result) => {
-                let output = Output { original: original.sha256.clone(), asset };
+                let output =
+                    Output { original: original.sha256.clone(), asset, result: Some(result.path.clone()) };
                 world.outputs.insert(result.sha256.clone(), output);
                 MediumState::Working { ready_at: Instant::now() + time, result: result.clone() }
             }
@@ -145,7 +146,7 @@ async fn keep(
     };
     let Some(result) = bytes else { return response };
     tokio::time::sleep(shared.options.watermark_time).await;
-    let mut response = file(&HeaderMap::new(), &result.path, result.media_type()).await;
+    let mut response = file(shared, &HeaderMap::new(), &result.path, result.media_type()).await;
     if let Ok(value) = id.parse() {
         response.headers_mut().insert("X-Medium-Ref", value);
     }
@@ -213,6 +214,11 @@ where
 {
     let path = shared.new_path();
     let mut file = tokio::fs::File::create(&path).await.ok()?;
+    let body = body.and_then(|piece| async {
+        shared.line.carry_up(piece.len()).await;
+        Ok(piece)
+    });
+    let body = std::pin::pin!(body);
     tokio::io::copy(&mut StreamReader::new(body), &mut file).await.ok()?;
     file.flush().await.ok()?;
     Some(path)

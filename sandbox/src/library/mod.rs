@@ -174,7 +174,7 @@ pub(crate) fn protect(
     sample_files::watermark(&original.path, &target, mark)
         .map_err(|error| io::Error::other(format!("{error:?}")))?;
     let file = hash_file(&target)?;
-    let output = Output { original: original.sha256.clone(), asset: asset.to_owned() };
+    let output = Output { original: original.sha256.clone(), asset: asset.to_owned(), result: None };
     shared.world().outputs.insert(file.sha256.clone(), output);
     Ok(file)
 }

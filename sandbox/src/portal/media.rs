@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::lookups::{SELECTS, text_id};
-use crate::audit::Marker;
+use crate::audit::{Marker, judge_marker};
 use crate::call::{Call, answer, refuse};
 use crate::options::{FileNames, VersionFlags};
 use crate::violation::ViolationKind;
@@ -153,6 +153,7 @@ pub(super) async fn modify(shared: &SandboxState, call: Call) -> Response {
     let due = Instant::now() + shared.options.modify_lag;
     if let Some(text) = form.get(&format!("metaproperty.{MARKER_ID}").to_lowercase()) {
         note_marker(&mut world, &id, text);
+        judge_marker(&mut world, &id, text);
         if text.chars().count() <= LONGEST_TEXT
             && let Some(asset) = world.asset(&id)
         {

@@ -226,6 +226,7 @@ pub(super) async fn additional(shared: &SandboxState, call: Call) -> Response {
         return refuse(500, "Upload failed or not ready");
     };
     audit::judge_additional(&mut world, &id, &file);
+    audit::judge_finalised(&mut world, &file, Instant::now());
     audit::judge_name(&mut world, &id, &file, &name, shared.options.file_names);
     let item = world.new_id();
     let Some(asset) = world.asset(&id) else { return refuse(404, "Media not found") };

@@ -8,6 +8,7 @@ use std::time::Instant;
 use axum::response::Response;
 use serde_json::json;
 
+use crate::audit::judge_finalised;
 use crate::call::{Call, answer, refuse, text};
 use crate::world::{Import, SECRET_MARK, SandboxState, StoredFile, Upload, World, hash_file};
 
@@ -142,13 +143,18 @@ pub(super) fn join(parts: &[PathBuf], target: &Path) -> io::Result<StoredFile> {
 }
 
 fn convert(shared: SandboxState, import: String, parts: Vec<PathBuf>) {
+    let finalised = Instant::now();
     tokio::task::spawn_blocking(move || {
         let target = shared.new_path();
         let joined = join(&parts, &target);
         for part in &parts {
             let _ = std::fs::remove_file(part);
         }
-        if let Some(import) = shared.world().imports.get_mut(&import) {
+        let mut world = shared.world();
+        if let Ok(file) = &joined {
+            judge_finalised(&mut world, file, finalised);
+        }
+        if let Some(import) = world.imports.get_mut(&import) {
             import.failed = joined.as_ref().map_or(true, |file| file.bytes == 0);
             import.file = joined.ok();
         }

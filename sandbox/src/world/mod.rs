@@ -4,6 +4,7 @@ mod asset;
 mod file_type;
 mod files;
 mod limit;
+mod line;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::Permissions;
@@ -14,6 +15,7 @@ use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tokio::sync::watch;
 
 pub(crate) use asset::{
     Additional, Asset, Baseline, COLLECTIONS, Change, Made, TEXTS, Version, option_id, whole_second,
@@ -22,6 +24,7 @@ pub use asset::{Attached, Maker, Planted, Restricted};
 pub(crate) use file_type::{extension_of, kind_of, written_extension};
 pub(crate) use files::{StoredFile, hash_file};
 pub(crate) use limit::{Limiter, Ruling};
+use line::Line;
 
 use crate::faults::Saboteur;
 use crate::options::Options;
@@ -44,6 +47,7 @@ pub(crate) struct SandboxState {
     pub(crate) options: Arc<Options>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) folder: Arc<tempfile::TempDir>,
+    pub(crate) line: Arc<Line>,
     world: Arc<Mutex<World>>,
 }
 
@@ -71,6 +75,10 @@ pub(crate) struct World {
     pub(crate) media: BTreeMap<String, Medium>,
     /// Watermarked files from Imatag, by hash.
     pub(crate) outputs: HashMap<String, Output>,
+    /// When the last byte of a file was first sent to a client.
+    pub(crate) sent: HashMap<PathBuf, Instant>,
+    /// Number of parts of uploads that storage has received.
+    pub(crate) parts: watch::Sender<u32>,
     pub(crate) limiter: Limiter,
     pub(crate) requests: BTreeMap<&'static str, u64>,
     pub(crate) carried_out: BTreeMap<&'static str, u64>,
@@ -141,6 +149,8 @@ pub(crate) enum MediumState {
 pub(crate) struct Output {
     pub(crate) original: String,
     pub(crate) asset: String,
+    /// Its file at Imatag; `None` for one from before the start.
+    pub(crate) result: Option<PathBuf>,
 }
 
 impl SandboxState {
@@ -164,6 +174,8 @@ impl SandboxState {
             issued_tokens: HashSet::new(),
             media: BTreeMap::new(),
             outputs: HashMap::new(),
+            sent: HashMap::new(),
+            parts: watch::Sender::new(0),
             limiter: Limiter::new(options.rate_limit),
             requests: BTreeMap::new(),
             carried_out: BTreeMap::new(),
@@ -175,6 +187,7 @@ impl SandboxState {
             random,
         };
         Ok(Self {
+            line: Arc::new(Line::new(options.line_rate)),
             options: Arc::new(options),
             credentials: Arc::new(credentials),
             folder: Arc::new(tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir()?),

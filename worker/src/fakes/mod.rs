@@ -51,6 +51,8 @@ struct InProcess;
 #[async_trait]
 impl Inspector for InProcess {
     async fn facts(&self, file: &SpooledFile, checks: &Checks) -> Result<FileFacts, StepError> {
+        // A reader process takes its time as well, and other work of the step continues meanwhile.
+        tokio::task::yield_now().await;
         let reading = media::read(BufReader::new(file.reader()), checks);
         Ok(reading.into_facts(file.sha256(), file.bytes()))
     }

@@ -12,8 +12,8 @@ use common::file_name::FileName;
 use common::hash::ContentHash;
 use common::job::Lane;
 use common::permission::Permission;
-use files::spool::SpooledFile;
-use futures::StreamExt;
+use files::spool::Arriving;
+use futures::{StreamExt, TryStreamExt};
 use http_client::Sent;
 use jiff::Timestamp;
 use queue::QueueError;
@@ -52,6 +52,8 @@ pub(crate) struct PortalState {
     pub(crate) says_active: bool,
     pub(crate) definitions: Vec<Metaproperty>,
     pub(crate) uploaded: Vec<u8>,
+    /// The length of an upload's parts; one part by default.
+    pub(crate) part_size: Option<u64>,
     /// The file name that storage sends with a file.
     pub(crate) sent_name: Option<String>,
 }
@@ -220,24 +222,20 @@ impl Portal for FakePortal {
         let file = state.files.get(&(id.clone(), version)).ok_or_else(not_found)?;
         Ok((ContentHash::of(&file[..]).unwrap(), file.len() as u64))
     }
-    async fn upload(
-        &self,
-        _: &AssetId,
-        file: &SpooledFile,
-        name: &FileName,
-    ) -> Result<ImportId, BynderError> {
-        let mut state = self.call("upload", name)?;
-        state.uploaded.clear();
-        std::io::copy(&mut file.reader(), &mut state.uploaded).unwrap();
-        Ok("I".to_owned().try_into().unwrap())
+    fn parts_of(&self, bytes: u64) -> u64 {
+        self.lock().part_size.map_or(1, |size| bytes.div_ceil(size))
     }
     async fn upload_parcel(
         &self,
-        asset: &AssetId,
-        file: &SpooledFile,
+        _: &AssetId,
+        file: &Arriving,
         name: &FileName,
     ) -> Result<Parcel, BynderError> {
-        self.upload(asset, file, name).await?;
+        drop(self.call("upload", name)?);
+        let whole = file.part(0..file.bytes()).await;
+        let whole = whole.ok_or_else(|| unavailable(Sent::No))?;
+        let pieces: Vec<_> = whole.stream().try_collect().await.unwrap();
+        self.lock().uploaded = pieces.concat();
         let text = |text: &str| text.to_owned().try_into().unwrap();
         Ok(Parcel {
             upload_id: text("U"),
@@ -245,6 +243,10 @@ impl Portal for FakePortal {
             s3_file_name: text(&name.to_string()),
             parts: 1,
         })
+    }
+    async fn finalise(&self, _: &AssetId, _: &Parcel, name: &FileName) -> Result<ImportId, BynderError> {
+        drop(self.call("finalise", name)?);
+        Ok("I".to_owned().try_into().unwrap())
     }
     async fn poll_import(&self, import: &ImportId) -> Result<ImportState, BynderError> {
         Ok(self.call("poll", import)?.import.unwrap_or(ImportState::Done))

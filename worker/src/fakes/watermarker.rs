@@ -41,6 +41,8 @@ pub(crate) struct WatermarkerState {
     /// The state of a medium; `None`: it is of another file.
     pub(crate) status: Option<MediumState>,
     pub(crate) result: Vec<u8>,
+    /// The length that is announced of it; its own by default.
+    pub(crate) announced: Option<u64>,
 }
 
 pub(crate) fn medium() -> MediumId {
@@ -67,6 +69,7 @@ impl Default for FakeWatermarker {
             submitted: VecDeque::new(),
             status: Some(MediumState::Ready(ResultLocation::Medium(medium()))),
             result: super::WATERMARKED.to_vec(),
+            announced: None,
         };
         Self { state: Arc::new(Mutex::new(state)), slots: Arc::new(Semaphore::new(1)), permission: None }
     }
@@ -150,6 +153,8 @@ impl Watermarker for FakeWatermarker {
         Ok(self.call("status", medium)?.status.clone())
     }
     async fn download(&self, _: ResultLocation) -> Result<Body, ImatagError> {
-        Ok(body(&self.call("download", "")?.result))
+        let state = self.call("download", "")?;
+        let body = body(&state.result);
+        Ok(Body { bytes: state.announced.or(body.bytes), ..body })
     }
 }

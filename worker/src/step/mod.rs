@@ -1,6 +1,7 @@
 //! The three steps of a job. A step does its work and returns how it ended; it settles nothing itself.
 
 mod additional;
+mod ahead;
 mod complete;
 mod confirm;
 mod copy;

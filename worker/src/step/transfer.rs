@@ -6,14 +6,14 @@ use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
 use common::outcome::FailureClass;
 use config::OutputMode;
-use files::spool::Length;
+use files::spool::{Arrival, Length, SpooledFile, arrival};
 use imatag::{Body, MediumId, MediumState};
 use media::{Unchecked, check_result};
 use queue::Attempt;
 
 use super::needs::{Files, TransferJob};
 use super::save::{Readiness, readiness};
-use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
+use super::{StepEnd, Stop, Wait, ahead, complete, marking, or_gone, rejected};
 use crate::context::StepContext;
 use crate::error::StepError;
 use crate::service_times::Work;
@@ -61,15 +61,54 @@ async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     }
 }
 
-/// Takes the watermarked file on to a marked asset with an import to save.
+/// Takes the watermarked file on to a marked asset with an import to save. Nothing is made of its parts before the whole file
+/// has arrived and passed its checks.
 pub(super) async fn transfer_body(
     context: &StepContext,
     job: &mut Job,
     original: &FileFacts,
     body: Body,
 ) -> Result<StepEnd, Stop> {
+    let (mode, asset) = (context.mode(job), job.asset_id.clone());
+    let name = job.upload_name(original.media_type.as_deref());
+    let (arrival, arriving) = arrival(body.bytes.unwrap_or_default());
+    let ahead = async { Ok(ahead::upload(context, &asset, name.as_ref(), mode, &arriving).await) };
+    let received = receive(context, job, original, body, arrival);
+    // A result that breaks off or is rejected ends the upload of its parts.
+    let ((file, result), ahead) = tokio::try_join!(received, ahead)?;
+    // The submit made sure that there is a name; only a job of an earlier release can lack one here.
+    let Some(name) = name else { return Ok(unnamed(job)) };
+    context.locks.contact()?;
+    let name = match mode {
+        OutputMode::Version | OutputMode::Copy => name,
+        OutputMode::Additional => name.with_suffix(&result.sha256.short()),
+    };
+    let parcel = match ahead {
+        Some(parcel) => parcel,
+        None => context.bynder.upload_parcel(&asset, &file.arriving(), &name).await?,
+    };
+    match mode {
+        OutputMode::Version | OutputMode::Copy => {
+            job.effects.import_id = Some(context.bynder.finalise(&asset, &parcel, &name).await?);
+            job.effects.imported = Some(job.wait_mark());
+        }
+        OutputMode::Additional => job.effects.parcel = Some(parcel),
+    }
+    job.bytes_uploaded += file.bytes();
+    job.effects.watermarked = Some(result.clone());
+    uploaded_to(context, job, &Files::new(job.base, original.clone(), result)).await
+}
+
+/// Receives the watermarked file and checks it. Stops the step if it must not replace its original.
+async fn receive(
+    context: &StepContext,
+    job: &mut Job,
+    original: &FileFacts,
+    body: Body,
+    arrival: Arrival,
+) -> Result<(SpooledFile, FileFacts), Stop> {
     let length = Length::announced(body.bytes).or_expected(Some(original.bytes));
-    let received = context.spool.receive(body.stream, length, None).await;
+    let received = context.spool.receive_shown(body.stream, length, None, arrival).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
     let checks = &context.settings.checks;
@@ -90,28 +129,10 @@ pub(super) async fn transfer_body(
             let name = job.display_name();
             let reason =
                 format!("{problem}; {name} in Bynder was not touched (Imatag medium {medium}{kept})");
-            return Ok(StepEnd::failed(FailureClass::BadResult, reason));
+            return Err(StepEnd::failed(FailureClass::BadResult, reason).into());
         }
     }
-    // The submit made sure that there is a name; only a job of an earlier release can lack one here.
-    let Some(name) = job.upload_name(original.media_type.as_deref()) else {
-        return Ok(unnamed(job));
-    };
-    context.locks.contact()?;
-    match context.mode(job) {
-        OutputMode::Version | OutputMode::Copy => {
-            let import = context.bynder.upload(&job.asset_id, &file, &name).await?;
-            job.effects.import_id = Some(import);
-            job.effects.imported = Some(job.wait_mark());
-        }
-        OutputMode::Additional => {
-            let name = name.with_suffix(&result.sha256.short());
-            job.effects.parcel = Some(context.bynder.upload_parcel(&job.asset_id, &file, &name).await?);
-        }
-    }
-    job.bytes_uploaded += file.bytes();
-    job.effects.watermarked = Some(result.clone());
-    uploaded_to(context, job, &Files::new(job.base, original.clone(), result)).await
+    Ok((file, result))
 }
 
 /// Continues after the upload, depending on where the file goes.

@@ -16,7 +16,7 @@ use super::{Bynder, BynderError};
 use common::asset::AssetId;
 use common::file_name::FileName;
 use common::job::{ImportId, Parcel, UploadText};
-use files::spool::SpooledFile;
+use files::spool::{Arriving, SpooledFile};
 use http_client::{Link, Operation, Sent};
 
 use fields::Fields;
@@ -68,36 +68,21 @@ impl Bynder {
         file: &SpooledFile,
         file_name: &FileName,
     ) -> Result<ImportId, BynderError> {
-        let operation = uploading(asset);
-        let (target, parts) = self.upload_all_parts(&operation, file, file_name).await?;
-        retry_after_pauses(|| self.finalise(&operation, &target, parts, file_name)).await
+        let parcel = self.upload_parcel(asset, &file.arriving(), file_name).await?;
+        self.finalise(asset, &parcel, file_name).await
     }
 
-    /// Uploads a file that will become an additional file of an asset, under this name.
+    /// Uploads the parts of a file, each as soon as it has arrived, several at once, and registers them in order, as Bynder's
+    /// own libraries do. They become an import ([`Bynder::finalise`]) or an additional file of an asset, under this name.
     ///
     /// A repetition costs orphaned parts and nothing else: only a save changes an asset.
     pub async fn upload_parcel(
         &self,
         asset: &AssetId,
-        file: &SpooledFile,
+        file: &Arriving,
         file_name: &FileName,
     ) -> Result<Parcel, BynderError> {
-        let operation = uploading(asset);
-        let (target, parts) = self.upload_all_parts(&operation, file, file_name).await?;
-        let (upload_id, target_id) = (target.s3file.uploadid, target.s3file.targetid);
-        // Does not overflow, since a file has at most MOST_PARTS.
-        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
-        Ok(Parcel { upload_id, target_id, s3_file_name: target.s3_filename, parts })
-    }
-
-    /// Sends all parts, several at once, and registers them in order, as Bynder's own libraries do. Returns their
-    /// address and number.
-    async fn upload_all_parts(
-        &self,
-        operation: &str,
-        file: &SpooledFile,
-        file_name: &FileName,
-    ) -> Result<(UploadTarget, usize), BynderError> {
+        let operation = &uploading(asset);
         let endpoint = self.endpoint(operation).await?;
         let url = self.url(operation, &["api", "upload", "init"])?;
         let form = [("filename", file_name.for_upload())];
@@ -127,10 +112,19 @@ impl Bynder {
             Ok::<_, BynderError>(())
         };
         tokio::try_join!(deliver, register)?;
-        Ok((target, parts.len()))
+        let (upload_id, target_id) = (target.s3file.uploadid, target.s3file.targetid);
+        // Does not overflow, since a file has at most MOST_PARTS.
+        let parts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        Ok(Parcel { upload_id, target_id, s3_file_name: target.s3_filename, parts })
     }
 
-    /// Sends a part until storage has it, and returns its number: only a part that broke off is sent again.
+    /// The number of parts in which a file of this length is uploaded; each costs a portal call.
+    pub fn parts_of(&self, bytes: u64) -> u64 {
+        part_count(bytes, self.inner.part_size)
+    }
+
+    /// Waits until a part has arrived, sends it until storage has it, and returns its number: only a part that broke off is
+    /// sent again.
     async fn deliver_part(
         &self,
         operation: &str,
@@ -138,11 +132,15 @@ impl Bynder {
         target: &UploadTarget,
         part: &Part,
         parts: usize,
-        file: &SpooledFile,
+        file: &Arriving,
     ) -> Result<u32, BynderError> {
+        let Some(content) = file.part(part.range.clone()).await else {
+            let reason = "the file did not arrive whole".to_owned();
+            return Err(BynderError::Unavailable { operation: operation.to_owned(), reason, sent: Sent::No });
+        };
         let mut tries = 0;
         loop {
-            match self.send_part(operation, endpoint, target, part, parts, file).await {
+            match self.send_part(operation, endpoint, target, part.number, parts, &content).await {
                 Ok(()) => return Ok(part.number),
                 Err(BynderError::Unavailable { reason, .. }) if tries < MOST_DELIVERIES => {
                     tracing::info!(operation, part = part.number, parts, reason, "sending a part again");
@@ -199,25 +197,26 @@ impl Bynder {
         }
     }
 
-    async fn finalise(
+    /// Makes an import of the parts of a file, under this name.
+    pub async fn finalise(
         &self,
-        operation: &str,
-        target: &UploadTarget,
-        parts: usize,
+        asset: &AssetId,
+        parcel: &Parcel,
         file_name: &FileName,
     ) -> Result<ImportId, BynderError> {
+        let operation = &uploading(asset);
         let url = self.url(operation, &["api", "v4", "upload", ""])?;
         let form = [
-            ("id", target.s3file.uploadid.to_string()),
-            ("targetid", target.s3file.targetid.to_string()),
-            ("s3_filename", target.s3_filename.to_string()),
-            ("chunks", parts.to_string()),
+            ("id", parcel.upload_id.to_string()),
+            ("targetid", parcel.target_id.to_string()),
+            ("s3_filename", parcel.s3_file_name.to_string()),
+            ("chunks", parcel.parts.to_string()),
             // Without it, Bynder shows the file under a temporary name.
             ("original_filename", file_name.to_string()),
         ];
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
-        let finalised: Finalised = self.call(Operation::UploadFinish, operation, build).await?;
-        Ok(finalised.import_id)
+        let finish = || self.call::<Finalised>(Operation::UploadFinish, operation, build);
+        Ok(retry_after_pauses(finish).await?.import_id)
     }
 }
 

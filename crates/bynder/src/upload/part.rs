@@ -9,7 +9,7 @@ use super::super::call::unavailable;
 use super::super::download::storage_refusal;
 use super::{Bynder, BynderError, UploadTarget};
 use common::job::MOST_PARTS;
-use files::spool::SpooledFile;
+use files::spool::ArrivedPart;
 use http_client::{BodyProgress, Link, Operation};
 
 /// A part's number, from 1, and its bytes.
@@ -42,11 +42,11 @@ impl Bynder {
         operation: &str,
         endpoint: &Link,
         target: &UploadTarget,
-        part: &Part,
+        number: u32,
         parts: usize,
-        file: &SpooledFile,
+        content: &ArrivedPart,
     ) -> Result<(), BynderError> {
-        let key = target.part_key(part.number);
+        let key = target.part_key(number);
         let mut form = Form::new();
         for (name, value) in &target.multipart_params.0 {
             let value = if name == "key" { &key } else { value };
@@ -54,16 +54,15 @@ impl Bynder {
         }
         let base = target.s3_filename.as_str().rsplit('/').next().unwrap_or_default().to_owned();
         form = form
-            .text("name", format!("{base}/p{}", part.number))
-            .text("chunk", part.number.to_string())
+            .text("name", format!("{base}/p{number}"))
+            .text("chunk", number.to_string())
             .text("chunks", parts.to_string())
             .text("Filename", key);
         let _turn = self.inner.parts_under_way.acquire().await;
         let progress = BodyProgress::start();
-        let length = part.range.end - part.range.start;
-        let body = reqwest::Body::wrap_stream(progress.watch(file.stream(part.range.clone())).boxed());
+        let body = reqwest::Body::wrap_stream(progress.watch(content.stream()).boxed());
         // Storage ignores every field after the file.
-        form = form.part("file", http_client::part(body, length, &base));
+        form = form.part("file", http_client::part(body, content.bytes(), &base));
         let transport = &self.inner.transport;
         let request = transport.client().post(endpoint.url().clone()).multipart(form);
         let response =

@@ -12,10 +12,9 @@ use futures::Stream;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::arriving::Arriving;
+use super::content::Content;
 use common::hash::ContentHash;
-
-/// Bytes to read at a time for sending.
-const READ_SIZE: u64 = 64 << 10;
 
 /// A received file. It can be read repeatedly and concurrently; it is deleted with the last clone.
 #[derive(Debug, Clone)]
@@ -25,12 +24,6 @@ pub struct SpooledFile {
     sha256: ContentHash,
     extra_hash: Option<String>,
     _space: Arc<OwnedSemaphorePermit>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Content {
-    Memory(Bytes),
-    Disk(Arc<File>),
 }
 
 impl SpooledFile {
@@ -60,18 +53,12 @@ impl SpooledFile {
 
     /// Streams a part of the file in pieces of at most 64 KiB; the part must be within the file.
     pub fn stream(&self, part: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-        let content = self.content.clone();
-        futures::stream::try_unfold(part.start, move |offset| {
-            let content = content.clone();
-            async move {
-                let length = READ_SIZE.min(part.end - offset);
-                if length == 0 {
-                    return Ok(None);
-                }
-                let piece = content.read(offset, length).await?;
-                Ok(Some((piece, offset + length)))
-            }
-        })
+        self.content.stream(part)
+    }
+
+    /// The file as one that has arrived whole.
+    pub fn arriving(&self) -> Arriving {
+        Arriving::whole(self.content.clone(), self.bytes)
     }
 
     /// A separate read-only descriptor for another process, positioned at the beginning.
@@ -94,25 +81,6 @@ impl SpooledFile {
     /// A blocking reader over the whole file.
     pub fn reader(&self) -> SpoolReader {
         SpoolReader { content: self.content.clone(), bytes: self.bytes, position: 0 }
-    }
-}
-
-impl Content {
-    async fn read(self, offset: u64, length: u64) -> io::Result<Bytes> {
-        match self {
-            Self::Memory(held) => {
-                let start = usize::try_from(offset).map_err(io::Error::other)?;
-                let end = usize::try_from(offset + length).map_err(io::Error::other)?;
-                Ok(held.slice(start..end))
-            }
-            Self::Disk(file) => tokio::task::spawn_blocking(move || {
-                let mut piece = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-                file.read_exact_at(&mut piece, offset)?;
-                Ok(piece.into())
-            })
-            .await
-            .map_err(io::Error::other)?,
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Files on disk are unlinked as soon as they are created, so a killed process leaves nothing behind.
 
+mod arriving;
+mod content;
 mod file;
 mod hashing;
 
@@ -19,11 +21,12 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, pin_mut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use arriving::{Arrival, ArrivedPart, Arriving, arrival};
 pub use file::{SpoolReader, SpooledFile};
 pub use hashing::ExtraHash;
 
 use crate::{disk, private};
-use file::Content;
+use content::Content;
 use hashing::Hashing;
 
 /// Files up to this many bytes stay in memory: with 16 jobs at once that is 32 MiB.
@@ -168,6 +171,24 @@ impl Spool {
     where
         S: Stream<Item = Result<Bytes, E>>,
     {
+        let (arrival, _) = arrival(0);
+        self.receive_shown(stream, length, extra, arrival).await
+    }
+
+    /// The same, and shows meanwhile what has arrived.
+    ///
+    /// # Errors
+    /// See [`ReceiveError`]; what was received is dropped.
+    pub async fn receive_shown<S, E>(
+        &self,
+        stream: S,
+        length: Length,
+        extra: Option<ExtraHash>,
+        arrival: Arrival,
+    ) -> Result<SpooledFile, ReceiveError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+    {
         pin_mut!(stream);
         let (announced, expected) = match length {
             Length::Announced(bytes) => (Some(bytes), bytes),
@@ -190,12 +211,17 @@ impl Spool {
             }
             hashing.update(&chunk);
             content = self.append(content, chunk, received).await?;
+            if let Incoming::Disk(file) = &content {
+                arrival.note(&Content::Disk(Arc::clone(file)), received);
+            }
         }
         if let Some(expected) = announced.filter(|expected| received != *expected) {
             return Err(ReceiveError::Length { expected, received });
         }
         let (sha256, extra) = hashing.finish();
-        Ok(SpooledFile::new(content.into(), received, sha256, extra, space))
+        let content = Content::from(content);
+        arrival.note(&content, received);
+        Ok(SpooledFile::new(content, received, sha256, extra, space))
     }
 
     async fn reserve<E>(&self, bytes: u64) -> Result<OwnedSemaphorePermit, ReceiveError<E>> {
@@ -235,7 +261,7 @@ impl Spool {
                     let file = tempfile::tempfile_in(directory)?;
                     file.write_all_at(&held, 0)?;
                     file.write_all_at(&chunk, offset)?;
-                    Ok(Incoming::Disk(file))
+                    Ok(Incoming::Disk(Arc::new(file)))
                 });
                 self.on_disk(spilled.await)
             }
@@ -262,14 +288,14 @@ impl Spool {
 
 enum Incoming {
     Memory(Vec<u8>),
-    Disk(File),
+    Disk(Arc<File>),
 }
 
 impl From<Incoming> for Content {
     fn from(incoming: Incoming) -> Self {
         match incoming {
             Incoming::Memory(held) => Self::Memory(held.into()),
-            Incoming::Disk(file) => Self::Disk(Arc::new(file)),
+            Incoming::Disk(file) => Self::Disk(file),
         }
     }
 }

@@ -116,3 +116,44 @@ async fn a_failing_sender_is_reported_as_such() {
     let failing = pieces(b"abc").map(|piece| piece.map_err(|_| "never")).chain(stream::iter([Err("cut")]));
     assert!(matches!(spool.receive(failing, Length::Unknown, None).await, Err(ReceiveError::Source("cut"))));
 }
+
+#[tokio::test]
+async fn a_part_can_be_read_as_soon_as_its_bytes_are_there_and_not_before() {
+    let (_directory, spool) = spool(64 << 20);
+    let bytes = 3 * MEMORY_LIMIT;
+    let (content, half) = (content(bytes), bytes / 2);
+    let (arrival, arriving) = arrival(bytes);
+    let (sender, stream) = sent();
+    let mut whole = Box::pin(spool.receive_shown(stream, Length::Announced(bytes), None, arrival));
+    let mut second = Box::pin(arriving.part(half..bytes));
+    let at = usize::try_from(half).unwrap();
+    sender.unbounded_send(Ok(Bytes::copy_from_slice(&content[..at]))).unwrap();
+    let first = tokio::select! {
+        part = arriving.part(0..half) => part.unwrap(),
+        _ = &mut whole => panic!("it is not whole yet"),
+    };
+    for _again in 0..2 {
+        let read: Vec<Bytes> = first.stream().try_collect().await.unwrap();
+        assert_eq!(read.concat(), content[..at]);
+    }
+    assert!(futures::poll!(&mut second).is_pending());
+    sender.unbounded_send(Ok(Bytes::copy_from_slice(&content[at..]))).unwrap();
+    drop(sender);
+    let file = whole.await.unwrap();
+    let second = second.await.unwrap();
+    assert_eq!((second.bytes(), file.bytes()), (bytes - half, bytes));
+    let read: Vec<Bytes> = second.stream().try_collect().await.unwrap();
+    assert_eq!(read.concat(), content[at..]);
+    assert!(file.arriving().part(0..bytes).await.is_some());
+}
+
+#[tokio::test]
+async fn the_rest_of_a_file_that_broke_off_is_not_waited_for() {
+    let (_directory, spool) = spool(64 << 20);
+    let bytes = 3 * MEMORY_LIMIT;
+    let (arrival, arriving) = arrival(bytes);
+    let short = pieces(&content(bytes / 2));
+    let refused = spool.receive_shown(short, Length::Announced(bytes), None, arrival).await;
+    assert!(matches!(refused, Err(ReceiveError::Length { .. })), "{refused:?}");
+    assert!(arriving.part(0..bytes).await.is_none());
+}

@@ -1,6 +1,7 @@
 //! The steps against a portal and an Imatag in memory.
 
 mod additional;
+mod ahead;
 mod answers;
 mod copy;
 mod renew;
