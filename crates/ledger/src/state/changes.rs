@@ -168,7 +168,9 @@ fn try_commit(connection: &mut Connection, changes: &mut [Box<dyn Change>]) -> u
         Ok(transaction) => transaction,
         Err(error) => {
             let error = DatabaseError::from(error);
-            changes.iter_mut().for_each(|change| change.end(Err(error.clone())));
+            for change in changes.iter_mut() {
+                change.end(Err(error.clone()));
+            }
             return changes.len();
         }
     };

@@ -24,7 +24,7 @@ async fn at_once(state: &State, statements: &[&'static str]) -> (Vec<Result<usiz
     let (begun, has_begun) = oneshot::channel();
     let (go, gone) = mpsc::channel::<()>();
     let first = state.clone();
-    let first = tokio::spawn(async move {
+    let first = tasks::brief(async move {
         let wait = move |_: &Transaction<'_>| {
             begun.send(()).unwrap();
             gone.recv().unwrap();
@@ -35,7 +35,7 @@ async fn at_once(state: &State, statements: &[&'static str]) -> (Vec<Result<usiz
     has_begun.await.unwrap();
     let write = |sql: &'static str| -> Written {
         let state = state.clone();
-        tokio::spawn(async move { state.write(move |change| Ok(change.execute(sql, [])?)).await })
+        tasks::brief(async move { state.write(move |change| Ok(change.execute(sql, [])?)).await })
     };
     let rest: Vec<_> = statements.iter().map(|sql| write(sql)).collect();
     // Each of them waits once its task has run.
