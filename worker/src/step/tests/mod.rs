@@ -2,6 +2,7 @@
 
 mod additional;
 mod answers;
+mod budget;
 mod copy;
 mod renew;
 mod save;
