@@ -50,5 +50,7 @@ async fn each_operation_of_a_job_runs_its_statements_and_prepares_none_again() {
         run(&ledger, operation, 1).await;
         let (asked, texts) = counter.take();
         assert_eq!(asked, StatementCounts { statements, prepared: 0, commits }, "{operation}:\n{texts}");
+        let row = format!("| {operation} | {statements} | {commits} |");
+        assert!(include_str!("../../../docs/performance.md").contains(&row), "the page has no row {row}");
     }
 }

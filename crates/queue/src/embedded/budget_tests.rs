@@ -94,4 +94,8 @@ async fn each_operation_of_the_queue_runs_its_statements_in_one_commit_and_prepa
         .collect();
     assert!(over.is_empty(), "{over:#?}");
     assert_eq!(asked.len(), BUDGETS.len());
+    for (operation, statements, commits) in BUDGETS {
+        let row = format!("| {operation} | {statements} | {commits} |");
+        assert!(include_str!("../../../../docs/performance.md").contains(&row), "the page has no row {row}");
+    }
 }

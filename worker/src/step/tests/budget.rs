@@ -15,6 +15,7 @@ static ORIGINAL: [u8; 100 << 10] = [7; 100 << 10];
 /// Allocations and bytes above the measured ones: lists in the fakes grow, and libraries change.
 const MARGIN: [u64; 2] = [4, 4 << 10];
 
+const PAGE: &str = include_str!("../../../../docs/performance.md");
 const FIND: &str = "find submit";
 const RESULT: &str = "status download";
 
@@ -77,6 +78,9 @@ fn each_step_makes_its_calls_and_allocates_no_more_than_it_was_measured_to() {
         let made: Vec<_> = steps.iter().map(|(step, calls, _)| (*step, calls.clone())).collect();
         assert_eq!(made, expected, "{mode:?}");
         for ((_, step, _, measured), (_, _, allocated)) in budgets.zip(&steps) {
+            let (mode_name, kib) = (<&str>::from(mode), measured[1].div_ceil(1024));
+            let row = format!("| {mode_name} | {} | {} | {kib} KiB |", step.name(), measured[0]);
+            assert!(PAGE.contains(&row), "the page has no row {row}");
             let is_within = (0..2).all(|of| allocated[of] <= measured[of] + MARGIN[of]);
             println!("{mode:?} {step:?}: {allocated:?} allocations and bytes, as measured {measured:?}");
             assert!(
