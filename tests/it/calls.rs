@@ -6,6 +6,17 @@ use crate::harness::{Bench, assert_clean, picture, quick};
 
 const PICTURES: u64 = 150;
 const TABLE: &str = include_str!("../../docs/budget.md");
+/// Requests elsewhere that each asset of one part costs once, whatever the mode; `imatag.status` once more for each time
+/// that its watermark is not ready.
+const ELSEWHERE: [&str; 7] = [
+    "s3.file",
+    "imatag.find",
+    "imatag.submit",
+    "imatag.status",
+    "imatag.download",
+    "imatag.storage",
+    "s3.part",
+];
 
 /// The documented calls an asset, by the sandbox's name for them; `None` for those that many assets share. `heading` is
 /// what the table begins with, `column` where the count stands.
@@ -20,6 +31,20 @@ fn documented(heading: &str, column: usize) -> BTreeMap<&'static str, Option<u64
     .collect()
 }
 
+/// Fails unless these assets cost Imatag and storage the documented requests, and no others.
+fn assert_elsewhere(bench: &Bench, assets: u64) {
+    let mut requests = bench.sandbox.stats().requests;
+    requests.retain(|name, _| !name.starts_with("bynder."));
+    let status = requests.get_mut("imatag.status").unwrap();
+    assert!((assets..=2 * assets).contains(status), "{status} looks for {assets} watermarks");
+    *status = assets;
+    assert_eq!(requests, ELSEWHERE.map(|name| (name.to_owned(), assets)).into());
+    let page = include_str!("../../docs/performance.md");
+    for name in ELSEWHERE {
+        assert!(page.contains(&format!("`{name}`")), "the page has no {name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_asset_that_goes_elsewhere_costs_the_documented_calls() {
     for (mode, column, most) in [("copy", 1, 19), ("additional", 2, 13)] {
@@ -32,6 +57,7 @@ async fn an_asset_that_goes_elsewhere_costs_the_documented_calls() {
         }
         bench.sync().await.assert_code(0);
         assert_clean(&bench.sandbox.audit());
+        assert_elsewhere(&bench, 40);
         let (made, documented) = (calls(&bench), documented("| call | copy |", column));
         assert_eq!(documented.len(), 7, "{documented:?}");
         for (call, each) in documented {
@@ -70,6 +96,8 @@ async fn an_asset_costs_the_documented_calls_and_an_unchanged_one_none() {
     }
     bench.run(&["sync", "--full", "--json", "--quiet"]).await.assert_code(0);
     assert_clean(&bench.sandbox.audit());
+    println!("version {:?}", bench.sandbox.stats().requests);
+    assert_elsewhere(&bench, PICTURES);
     let (first, documented) = (calls(&bench), documented("| call | step |", 2));
     let all: u64 = first.values().sum();
     println!("{:.2} portal calls an asset, over {PICTURES}: {first:?}", all as f64 / PICTURES as f64);

@@ -10,6 +10,7 @@ mod asked;
 mod authentic;
 mod bad_input;
 mod broker_faults;
+mod broker_operations;
 mod broker_tls;
 mod budget;
 mod calls;

@@ -131,8 +131,9 @@ pub fn quoted(response: &Response, text: &str) -> String {
 pub fn request_id(response: &Response) -> Option<String> {
     let id = response.headers().get("x-request-id")?.to_str().ok()?;
     let is_id = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-    let is_shown =
-        id.len() <= LONGEST_ID && id.chars().all(is_id) && !Redactor::in_answer(response).is_in_id(id);
+    let redactor = Redactor::in_answer(response);
+    let is_secret = redactor.is_in_id(id) || redactor.has_piece_in(id);
+    let is_shown = id.len() <= LONGEST_ID && id.chars().all(is_id) && !is_secret;
     Some(if is_shown { id.to_owned() } else { quoted(response, id) })
 }
 

@@ -151,12 +151,19 @@ impl Redactor {
         self.secrets.iter().any(|secret| secret == id) || self.is_in(id)
     }
 
+    /// Whether the text contains a piece of a credential that is no word.
+    pub(crate) fn has_piece_in(&self, text: &str) -> bool {
+        without_codes(text, self.long_credentials()) != text
+    }
+
+    fn long_credentials(&self) -> impl Iterator<Item = &String> {
+        self.secrets[..self.credentials].iter().filter(|secret| secret.len() >= SHORTEST_WHOLE)
+    }
+
     /// An excerpt of the prose in a response's text, without the secrets and the pieces of credentials that are no
     /// words. Returns nothing of a text that still contains a run of one.
     pub fn excerpt(&self, text: &str) -> String {
-        let credentials = self.secrets[..self.credentials].iter();
-        let long = credentials.filter(|secret| secret.len() >= SHORTEST_WHOLE);
-        let shown = excerpt(&without_codes(&prose(&self.left_out(&one_line(text))), long));
+        let shown = excerpt(&without_codes(&prose(&self.left_out(&one_line(text))), self.long_credentials()));
         if self.is_in(&shown) { NOT_SHOWN.to_owned() } else { shown }
     }
 

@@ -36,6 +36,8 @@ mod verification;
 mod wire;
 
 #[cfg(test)]
+mod budget_tests;
+#[cfg(test)]
 mod counts_tests;
 #[cfg(test)]
 mod tests;

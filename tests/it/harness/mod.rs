@@ -17,6 +17,7 @@ pub(crate) mod receivers;
 pub(crate) mod scene;
 pub(crate) mod scrape;
 pub(crate) mod serving;
+pub(crate) mod tally;
 mod watchdog;
 
 use std::collections::BTreeSet;

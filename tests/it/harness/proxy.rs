@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::tally::Tally;
+
 /// A proxy before a broker.
 pub(crate) struct Proxy {
     address: SocketAddr,
@@ -17,6 +19,10 @@ pub(crate) struct Proxy {
     /// What a client says behind which the server falls silent.
     last_words: Arc<watch::Sender<Option<Vec<u8>>>>,
     cut: Arc<watch::Sender<CancellationToken>>,
+    /// What clients ask of the broker.
+    pub(crate) asked: Tally,
+    /// What the broker says to clients.
+    pub(crate) said: Tally,
     _stop: DropGuard,
 }
 
@@ -28,6 +34,8 @@ impl Proxy {
         let cut = Arc::new(watch::Sender::new(CancellationToken::new()));
         let last_words = Arc::new(watch::Sender::new(None));
         let (words, silenced) = (Arc::clone(&last_words), Arc::clone(&to_client));
+        let (asked, said) = (Tally::default(), Tally::default());
+        let tallies = (asked.clone(), said.clone());
         let stop = CancellationToken::new();
         let (upstream, downstream, current) = (to_server.subscribe(), to_client.subscribe(), cut.subscribe());
         let accepting = async move {
@@ -35,7 +43,9 @@ impl Proxy {
                 let (upstream, downstream) = (upstream.clone(), downstream.clone());
                 let cut = current.borrow().clone();
                 let (words, silenced) = (Arc::clone(&words), Arc::clone(&silenced));
+                let (mut count_asked, count_said) = (tallies.0.listener(), tallies.1.listener());
                 let listen = move |said: &[u8]| {
+                    count_asked(said);
                     let is_said = |last: &Vec<u8>| said.windows(last.len()).any(|part| part == last);
                     if words.send_if_modified(|last| last.take_if(|last| is_said(last)).is_some()) {
                         silenced.send_replace(false);
@@ -47,13 +57,13 @@ impl Proxy {
                     let (server_reads, server_writes) = server.into_split();
                     tokio::select! {
                         () = pump(client_reads, server_writes, upstream, listen) => {}
-                        () = pump(server_reads, client_writes, downstream, |_| {}) => {}
+                        () = pump(server_reads, client_writes, downstream, count_said) => {}
                     }
                 }));
             }
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(accepting));
-        Self { address, to_server, to_client, last_words, cut, _stop: stop.drop_guard() }
+        Self { address, to_server, to_client, last_words, cut, asked, said, _stop: stop.drop_guard() }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -99,7 +109,7 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut open: watch::Receiver<bool>,
-    listen: impl Fn(&[u8]),
+    mut listen: impl FnMut(&[u8]),
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {

@@ -13,6 +13,9 @@ const MOST: u64 = 256 << 20;
 /// What a delivery takes besides its body and properties.
 const OVERHEAD: u64 = 1024;
 
+/// How often the broker may block one connection; then there is a new one.
+const MOST_BLOCKED: u32 = 1000;
+
 type Channel = [u8; 2];
 
 /// What the broker may send on a connection.
@@ -21,6 +24,8 @@ pub(super) struct Allowance {
     channels: HashMap<Channel, OfChannel>,
     /// What all unsettled deliveries take.
     bytes: u64,
+    /// How often the broker blocked the connection.
+    blocked: u32,
 }
 
 /// What it may send on one channel.
@@ -110,6 +115,18 @@ impl Allowance {
         let consumers = of_channel.consumers.checked_sub(1);
         of_channel.consumers = consumers
             .ok_or_else(|| io::Error::other("the broker cancelled more consumers than there are"))?;
+        Ok(())
+    }
+
+    /// The broker says that it accepts no more messages for now, which is logged.
+    ///
+    /// # Errors
+    /// It said so too often.
+    pub(super) fn block(&mut self) -> io::Result<()> {
+        self.blocked += 1;
+        if self.blocked > MOST_BLOCKED {
+            return Err(io::Error::other(format!("the broker blocked this connection {MOST_BLOCKED} times")));
+        }
         Ok(())
     }
 
@@ -276,5 +293,11 @@ mod tests {
         assert!(allowance.cancel(ONE).is_err());
         allowance.close(OTHER);
         assert!(allowance.give_back(OTHER).is_err(), "published on a channel that ended");
+    }
+
+    #[test]
+    fn a_broker_that_blocks_a_connection_without_end_loses_it() {
+        let mut allowance = Allowance::default();
+        assert_eq!((1..10_000).find(|_| allowance.block().is_err()), Some(MOST_BLOCKED + 1));
     }
 }

@@ -27,10 +27,11 @@ const NUMBER: usize = 9;
 /// The class and method of the broker's greeting, the only method with a table that it sends.
 const CONNECTION: u16 = 10;
 const START: u16 = 10;
+const BLOCKED: u16 = 60;
 /// The methods that a broker sends, by class: those of AMQP 0-9-1 and RabbitMQ's own. The client parses the methods of
 /// both sides, and recurses into the tables of those that clients send.
 const OF_A_BROKER: [(u16, &[u16]); 7] = [
-    (CONNECTION, &[START, 20, 30, 41, 50, 51, 60, 61, 71]),
+    (CONNECTION, &[START, 20, 30, 41, 50, 51, BLOCKED, 61, 71]),
     // Not `flow`: RabbitMQ stops reading instead, and each would be answered.
     (CHANNEL, &[11, 40, CLOSE_OK]),
     // Exchanges, queues.
@@ -218,19 +219,18 @@ fn count(payload: &mut [u8], channel: [u8; 2], allowance: &mut Allowance) -> io:
     let Some((id, rest)) = payload.split_first_chunk_mut::<4>() else { return Ok(()) };
     match [[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes) {
         [BASIC, DELIVER] => match after_text(rest).and_then(|number| number.first_chunk()) {
-            Some(tag) => allowance.deliver(channel, u64::from_be_bytes(*tag)),
-            None => Err(io::Error::other("the broker sent a delivery without a tag")),
+            Some(tag) => allowance.deliver(channel, u64::from_be_bytes(*tag))?,
+            None => return Err(io::Error::other("the broker sent a delivery without a tag")),
         },
-        [BASIC, RETURN] => allowance.give_back(channel),
-        [BASIC, GET_OK] => allowance.answer(channel, true),
-        [BASIC, GET_EMPTY] => allowance.answer(channel, false),
-        [BASIC, CANCEL] => allowance.cancel(channel),
-        [CHANNEL, CLOSE_OK] => {
-            allowance.close(channel);
-            Ok(())
-        }
-        _ => Ok(()),
+        [BASIC, RETURN] => allowance.give_back(channel)?,
+        [BASIC, GET_OK] => allowance.answer(channel, true)?,
+        [BASIC, GET_EMPTY] => allowance.answer(channel, false)?,
+        [BASIC, CANCEL] => allowance.cancel(channel)?,
+        [CONNECTION, BLOCKED] => allowance.block()?,
+        [CHANNEL, CLOSE_OK] => allowance.close(channel),
+        _ => {}
     }
+    Ok(())
 }
 
 /// The bytes after a short string.

@@ -3,6 +3,8 @@
 mod changes;
 mod conversion;
 pub(crate) mod copies;
+#[cfg(any(test, feature = "counting"))]
+pub mod counting;
 mod error;
 mod readers;
 pub(crate) mod record;

@@ -9,7 +9,7 @@ use seccompiler::{
 };
 
 /// What opens, connects or changes something by its name, starts a program, reaches into another process, or allocates
-/// outside the limits of memory; but for `tgkill`, by which a process aborts. A limit on descriptors alone does not prevent it, since code that has taken over the child can
+/// outside the limits of memory; [`in_part`] has the rest. A limit on descriptors alone does not prevent it, since code that has taken over the child can
 /// close a descriptor first.
 const REFUSED: &[i64] = &[
     libc::SYS_openat,
@@ -145,9 +145,9 @@ fn program() -> io::Result<BpfProgram> {
     Ok(by_number.into_iter().chain(program).collect())
 }
 
-/// Calls that are refused by their first argument: those that limit another process, and that start one instead of a
-/// thread.
-fn in_part() -> Result<[(i64, Vec<SeccompRule>); 2], BackendError> {
+/// Calls that are refused by their first argument: those that limit or signal another process, and that start one instead
+/// of a thread. A process aborts by a signal to itself.
+fn in_part() -> Result<[(i64, Vec<SeccompRule>); 3], BackendError> {
     let first = |is: Operator, value: u64| {
         SeccompRule::new(vec![SeccompCondition::new(0, ArgumentLength::Dword, is, value)?])
             .map(|rule| vec![rule])
@@ -155,6 +155,7 @@ fn in_part() -> Result<[(i64, Vec<SeccompRule>); 2], BackendError> {
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
     Ok([
         (libc::SYS_prlimit64, first(Operator::Ne, 0)?),
+        (libc::SYS_tgkill, first(Operator::Ne, std::process::id().into())?),
         (libc::SYS_clone, first(Operator::MaskedEq(thread), 0)?),
     ])
 }
@@ -211,7 +212,8 @@ mod tests {
     #[test]
     fn a_reader_starts_threads_and_limits_itself_and_nothing_else() {
         let program = program().unwrap();
-        let [limit, clone] = [libc::SYS_prlimit64, libc::SYS_clone].map(|call| u32::try_from(call).unwrap());
+        let calls = [libc::SYS_prlimit64, libc::SYS_tgkill, libc::SYS_clone];
+        let [limit, signal, clone] = calls.map(|call| u32::try_from(call).unwrap());
         let thread = (libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_THREAD).unsigned_abs();
         assert_eq!(answer(&program, clone, thread), libc::SECCOMP_RET_ALLOW);
         for process in [libc::SIGCHLD, libc::CLONE_VM | libc::CLONE_VFORK, 0] {
@@ -221,5 +223,7 @@ mod tests {
         assert_eq!(answer(&program, CLONE3, 0), unknown);
         assert_eq!(answer(&program, limit, 0), libc::SECCOMP_RET_ALLOW);
         assert_eq!(answer(&program, limit, 4711), REFUSAL);
+        assert_eq!(answer(&program, signal, std::process::id()), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(answer(&program, signal, 1), REFUSAL);
     }
 }

@@ -2,7 +2,7 @@
 
 mod lockstep;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,8 +129,15 @@ impl Mail {
 
     /// A connection that is encrypted as configured, after the greeting.
     async fn connect(&self) -> Result<AsyncSmtpConnection, Refusal> {
-        let (me, at) = (ClientId::default(), (self.host.as_str(), self.port));
-        let stream = TcpStream::connect(at).await.map_err(|error| unreachable(&innermost(&error)))?;
+        let me = ClientId::default();
+        // A resolver may take `localhost` for another machine, which plain text must not reach.
+        let connected = if self.host == LOCALHOST {
+            let here = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+            TcpStream::connect(&here.map(|address| SocketAddr::new(address, self.port))[..]).await
+        } else {
+            TcpStream::connect((self.host.as_str(), self.port)).await
+        };
+        let stream = connected.map_err(|error| unreachable(&innermost(&error)))?;
         let peer = stream.peer_addr().map_err(|error| unreachable(&error.to_string()))?;
         let stream: Box<dyn AsyncTokioStream> = match &self.security {
             Security::Plain | Security::StartTls(_) => Box::new(Lockstep::new(stream, peer)),

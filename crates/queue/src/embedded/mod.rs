@@ -5,6 +5,8 @@ mod locks;
 mod rows;
 
 #[cfg(test)]
+mod budget_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashSet;

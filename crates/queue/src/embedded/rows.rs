@@ -24,12 +24,10 @@ pub(super) fn recover(transaction: &Transaction<'_>) -> Result<(), DatabaseError
 
 /// Makes dropped deliveries ready again. Only those that a caller received count as redelivered.
 pub(super) fn make_ready(transaction: &Transaction<'_>, deliveries: &[Dropped]) -> Result<(), DatabaseError> {
+    let sql = "UPDATE jobs SET state = 'ready', redelivered = max(redelivered, ?2)
+         WHERE job_id = ?1 AND state = 'in_flight'";
     for Dropped { job, received } in deliveries {
-        transaction.execute(
-            "UPDATE jobs SET state = 'ready', redelivered = max(redelivered, ?2)
-             WHERE job_id = ?1 AND state = 'in_flight'",
-            params![job.0, received],
-        )?;
+        transaction.prepare_cached(sql)?.execute(params![job.0, received])?;
     }
     Ok(())
 }
@@ -137,10 +135,8 @@ pub(super) fn delete(transaction: &Transaction<'_>, job: &JobId) -> Result<(), D
 }
 
 pub(super) fn fail(transaction: &Transaction<'_>, job: &Job, body: &[u8]) -> Result<(), DatabaseError> {
-    transaction.execute(
-        "UPDATE jobs SET state = 'failed', step = ?2, body = ?3 WHERE job_id = ?1",
-        params![job.job_id.0, job.step.name(), body],
-    )?;
+    let sql = "UPDATE jobs SET state = 'failed', step = ?2, body = ?3 WHERE job_id = ?1";
+    transaction.prepare_cached(sql)?.execute(params![job.job_id.0, job.step.name(), body])?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod additional;
 mod ahead;
 mod answers;
+mod budget;
 mod copy;
 mod renew;
 mod save;
