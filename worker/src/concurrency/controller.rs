@@ -168,10 +168,14 @@ impl Controller {
         self.window.unmet_ticks += usize::from(demand == Demand::Unmet);
         let is_complete = age >= SHORTEST && self.window.requests >= FEWEST_REQUESTS;
         if !is_complete {
-            if age >= LONGEST {
-                self.window = Window::new(now);
+            if age < LONGEST {
+                return None;
             }
-            return None;
+            self.window = Window::new(now);
+            // The jobs ran out during the measurement.
+            let before = self.measuring.take()?;
+            (self.limit, self.changed) = (before, now);
+            return Some(Reason::Measurement);
         }
         let window = std::mem::replace(&mut self.window, Window::new(now));
         let (limit, reason) = self.next(&window, age)?;
@@ -195,7 +199,7 @@ impl Controller {
         };
         self.baselines.learn(&window.latencies, meaning);
         if let Some(peer) = window.failing() {
-            return Some((part(self.limit, KEPT), Reason::Failing(peer)));
+            return Some((part(measured.unwrap_or(self.limit), KEPT), Reason::Failing(peer)));
         }
         if let Some(before) = measured {
             return Some((before, Reason::Measurement));

@@ -89,6 +89,7 @@ pub(super) async fn transfer_body(
     };
     match mode {
         OutputMode::Version | OutputMode::Copy => {
+            context.locks.contact()?;
             job.effects.import_id = Some(context.bynder.finalise(&asset, &parcel, &name).await?);
             job.effects.imported = Some(job.wait_mark());
         }

@@ -37,10 +37,20 @@ struct OfChannel {
     begun: Option<Begun>,
     /// Requests for a message that were not answered.
     requests: u64,
-    /// Messages that were published and not returned.
-    published: u64,
+    /// Messages that were published since confirms were asked for, and those that the broker has confirmed; `None` without
+    /// confirms, where none may be returned.
+    published: Option<Published>,
     /// Consumers that were made and that the broker has not cancelled.
     consumers: u64,
+}
+
+/// The messages that were published on a channel with confirms.
+#[derive(Debug, Default)]
+struct Published {
+    sent: u64,
+    confirmed: u64,
+    /// Returned and not confirmed yet: the client keeps those until then.
+    returned: u64,
 }
 
 /// A message whose method was received.
@@ -70,7 +80,7 @@ impl Allowance {
     /// A delivery begins.
     ///
     /// # Errors
-    /// There are too many, or two with the same tag.
+    /// Another one has the same tag.
     pub(super) fn deliver(&mut self, channel: Channel, tag: u64) -> io::Result<()> {
         let of_channel = self.of(channel);
         if of_channel.unsettled.insert(tag, 0).is_some() {
@@ -83,14 +93,24 @@ impl Allowance {
     /// A returned message begins.
     ///
     /// # Errors
-    /// More are returned than were published.
+    /// More are returned than wait for their confirm.
     pub(super) fn give_back(&mut self, channel: Channel) -> io::Result<()> {
         let of_channel = self.of(channel);
-        let published = of_channel.published.checked_sub(1);
-        of_channel.published = published
-            .ok_or_else(|| io::Error::other("the broker returned more messages than were published"))?;
+        let published = of_channel.published.as_mut();
+        match published.filter(|published| published.returned < published.sent - published.confirmed) {
+            Some(published) => published.returned += 1,
+            None => return Err(io::Error::other("the broker returned more messages than were published")),
+        }
         of_channel.begun = Some(Begun::Other);
         Ok(())
+    }
+
+    /// The broker confirms a published message, or with `multiple` all up to it. It returns a message before it confirms it.
+    pub(super) fn confirm(&mut self, channel: Channel, tag: u64, multiple: bool) {
+        let Some(published) = &mut self.of(channel).published else { return };
+        let confirmed = if multiple { tag.max(published.confirmed) } else { published.confirmed + 1 };
+        published.confirmed = confirmed.min(published.sent);
+        published.returned = published.returned.min(published.sent - published.confirmed);
     }
 
     /// A request for a message is answered, `with` one that begins or without.
@@ -135,9 +155,16 @@ impl Allowance {
         self.of(channel).requests += 1;
     }
 
+    /// This process asked for confirms.
+    pub(super) fn confirms(&mut self, channel: Channel) {
+        self.of(channel).published.get_or_insert_default();
+    }
+
     /// This process published a message.
     pub(super) fn published(&mut self, channel: Channel) {
-        self.of(channel).published += 1;
+        if let Some(published) = &mut self.of(channel).published {
+            published.sent += 1;
+        }
     }
 
     /// This process made a consumer.
@@ -269,6 +296,7 @@ mod tests {
         ];
         for begin in begin {
             let mut allowance = Allowance::default();
+            allowance.confirms(ONE);
             allowance.published(ONE);
             allowance.requested(ONE);
             begin(&mut allowance).unwrap();
@@ -284,6 +312,7 @@ mod tests {
     fn a_message_is_returned_once_for_each_that_was_published_and_a_consumer_cancelled_once() {
         let mut allowance = Allowance::default();
         for channel in [ONE, OTHER] {
+            allowance.confirms(channel);
             allowance.published(channel);
             allowance.consumed(channel);
         }
@@ -293,6 +322,33 @@ mod tests {
         assert!(allowance.cancel(ONE).is_err());
         allowance.close(OTHER);
         assert!(allowance.give_back(OTHER).is_err(), "published on a channel that ended");
+    }
+
+    #[test]
+    fn no_more_messages_are_returned_than_wait_for_their_confirm() {
+        let mut allowance = Allowance::default();
+        allowance.published(ONE);
+        assert!(allowance.give_back(ONE).is_err(), "without confirms");
+        allowance.confirms(ONE);
+        let mut returns = |published: u32, confirm: Option<(u64, bool)>, wanted: usize| {
+            (0..published).for_each(|_| allowance.published(ONE));
+            if let Some((tag, multiple)) = confirm {
+                allowance.confirm(ONE, tag, multiple);
+            }
+            let taken = (0..9).take_while(|_| {
+                let taken = allowance.give_back(ONE).is_ok();
+                allowance.of(ONE).begun = None;
+                taken
+            });
+            assert_eq!(taken.count(), wanted, "{published} {confirm:?}");
+        };
+        returns(3, None, 3);
+        // One of them is confirmed, and with it a return forgotten: as many wait as are returned.
+        returns(0, Some((1, false)), 0);
+        returns(1, None, 1);
+        returns(0, Some((3, true)), 0);
+        returns(2, Some((99, true)), 0);
+        returns(1, None, 1);
     }
 
     #[test]

@@ -4,7 +4,12 @@ use std::collections::HashMap;
 use std::io;
 
 use super::allowance::Allowance;
+use super::methods::{
+    ACK, BASIC, BLOCKED, CANCEL, CHANNEL, CLOSE_OK, CONFIRM, CONNECTION, DELIVER, GET_EMPTY, GET_OK, HEAD,
+    METHOD, NACK, RETURN, START, after_text,
+};
 use super::properties;
+use super::received::received;
 use crate::message::MOST_RECORD_BYTES;
 
 /// How much of a frame is held. Longer properties are cut there; no other frame is longer.
@@ -12,9 +17,6 @@ const MOST_FRAME: usize = super::FRAME_MAX as usize;
 /// How much of a body is passed on: just enough that it is refused as too large.
 const MOST_BODY: u64 = MOST_RECORD_BYTES as u64 + 1;
 
-/// The length of a frame's head: type, channel and size.
-pub(super) const HEAD: usize = 7;
-pub(super) const METHOD: u8 = 1;
 const PROPERTIES: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
@@ -24,10 +26,6 @@ const PROPERTIES_HEAD: usize = 12;
 
 /// The length of a delivery tag and the redelivered flag.
 const NUMBER: usize = 9;
-/// The class and method of the broker's greeting, the only method with a table that it sends.
-const CONNECTION: u16 = 10;
-const START: u16 = 10;
-const BLOCKED: u16 = 60;
 /// The methods that a broker sends, by class: those of AMQP 0-9-1 and RabbitMQ's own. The client parses the methods of
 /// both sides, and recurses into the tables of those that clients send.
 const OF_A_BROKER: [(u16, &[u16]); 7] = [
@@ -37,24 +35,13 @@ const OF_A_BROKER: [(u16, &[u16]); 7] = [
     // Exchanges, queues.
     (40, &[11, 21, 31, 51]),
     (50, &[11, 21, 31, 41, 51]),
-    (BASIC, &[11, 21, CANCEL, 31, RETURN, DELIVER, GET_OK, GET_EMPTY, 80, 111, 120]),
+    (BASIC, &[11, 21, CANCEL, 31, RETURN, DELIVER, GET_OK, GET_EMPTY, ACK, 111, NACK]),
     // Confirms and transactions.
-    (85, &[11]),
+    (CONFIRM, &[11]),
     (90, &[11, 21, 31]),
 ];
 /// The deepest nesting in a greeting: RabbitMQ's contains a table of capabilities, and nothing within that.
 const MOST_LEVELS: usize = 4;
-
-/// The class of methods about channels, and the broker's confirmation that one ended.
-pub(super) const CHANNEL: u16 = 20;
-const CLOSE_OK: u16 = 41;
-/// The class of methods about messages: the cancelling of a consumer, and those that carry a message.
-pub(super) const BASIC: u16 = 60;
-const CANCEL: u16 = 30;
-const RETURN: u16 = 50;
-const DELIVER: u16 = 60;
-const GET_OK: u16 = 71;
-const GET_EMPTY: u16 = 72;
 
 /// Cleans a stream of frames, however it is split into pieces.
 #[derive(Default)]
@@ -81,7 +68,7 @@ impl Frames {
     ///
     /// # Errors
     /// A frame is larger than negotiated or holds a method that brokers do not send, the client cannot read the
-    /// greeting, or there are more deliveries than any prefetch allows.
+    /// greeting, or the broker sends more than it may.
     pub(super) fn clean(&mut self, mut piece: &[u8], clean: &mut Vec<u8>) -> io::Result<()> {
         while !piece.is_empty() {
             if self.is_foreign {
@@ -134,7 +121,7 @@ impl Frames {
         match kind {
             METHOD => {
                 clean_method(payload)?;
-                count(payload, channel, &mut self.allowance)?;
+                received(payload, channel, &mut self.allowance)?;
                 add(clean, kind, channel, payload);
             }
             PROPERTIES => match payload.split_at_checked(PROPERTIES_HEAD) {
@@ -213,32 +200,6 @@ fn clean_method(payload: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Compares a method with what the broker may send.
-fn count(payload: &mut [u8], channel: [u8; 2], allowance: &mut Allowance) -> io::Result<()> {
-    allowance.method(channel)?;
-    let Some((id, rest)) = payload.split_first_chunk_mut::<4>() else { return Ok(()) };
-    match [[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes) {
-        [BASIC, DELIVER] => match after_text(rest).and_then(|number| number.first_chunk()) {
-            Some(tag) => allowance.deliver(channel, u64::from_be_bytes(*tag))?,
-            None => return Err(io::Error::other("the broker sent a delivery without a tag")),
-        },
-        [BASIC, RETURN] => allowance.give_back(channel)?,
-        [BASIC, GET_OK] => allowance.answer(channel, true)?,
-        [BASIC, GET_EMPTY] => allowance.answer(channel, false)?,
-        [BASIC, CANCEL] => allowance.cancel(channel)?,
-        [CONNECTION, BLOCKED] => allowance.block()?,
-        [CHANNEL, CLOSE_OK] => allowance.close(channel),
-        _ => {}
-    }
-    Ok(())
-}
-
-/// The bytes after a short string.
-fn after_text(bytes: &mut [u8]) -> Option<&mut [u8]> {
-    let (&mut length, rest) = bytes.split_first_mut()?;
-    rest.get_mut(usize::from(length)..)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use lapin::protocol::AMQPClass;
@@ -285,6 +246,7 @@ pub(super) mod tests {
         let (mut frames, mut clean) = (Frames::default(), Vec::new());
         for _ in 0..9 {
             frames.allowance.requested([0, 1]);
+            frames.allowance.confirms([0, 1]);
             frames.allowance.published([0, 1]);
         }
         stream.chunks(size).for_each(|piece| frames.clean(piece, &mut clean).unwrap());

@@ -8,7 +8,9 @@
 mod allowance;
 mod closing;
 mod frames;
+mod methods;
 mod properties;
+mod received;
 mod sent;
 
 use std::io;

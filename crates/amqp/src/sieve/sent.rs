@@ -1,23 +1,14 @@
 //! What this process sends, as far as it changes what the broker may send. Pure.
 
 use super::allowance::Allowance;
-use super::frames::{BASIC, CHANNEL, HEAD, METHOD};
+use super::methods::{
+    ACK, BASIC, CHANNEL, CLOSE_OK, CONFIRM, CONSUME, GET, HEAD, METHOD, NACK, OPEN, PUBLISH, REJECT, SELECT,
+};
 
 /// The length of the protocol header, which is sent before the first frame.
 const PROTOCOL_HEADER: usize = 8;
 /// The length of what is read of a frame's payload: class, method, delivery tag and flags.
 const MOST: usize = 13;
-
-/// The methods that open and end a channel; the broker confirms an end.
-const OPEN: u16 = 10;
-const CLOSE_OK: u16 = 41;
-const CONSUME: u16 = 20;
-const PUBLISH: u16 = 40;
-const GET: u16 = 70;
-/// The methods that settle deliveries. Only the first two have the flag `multiple`.
-const ACK: u16 = 80;
-const NACK: u16 = 120;
-const REJECT: u16 = 90;
 
 /// Reads a stream of outgoing frames, however it is split into pieces.
 pub(super) struct Sent {
@@ -75,6 +66,7 @@ impl Sent {
                     allowance.settle(channel, u64::from_be_bytes(*tag), multiple);
                 }
             }
+            (CONFIRM, SELECT) => allowance.confirms(channel),
             (BASIC, PUBLISH) => allowance.published(channel),
             (BASIC, GET) => allowance.requested(channel),
             (BASIC, CONSUME) => allowance.consumed(channel),
@@ -108,11 +100,12 @@ mod tests {
 
     #[test]
     fn what_this_process_asks_for_may_be_sent_once() {
+        let select = frame(METHOD, b"\0\x55\0\x0A\0");
         let publish = frame(METHOD, b"\0\x3C\0\x28\0\0\0\x01q\0");
         let consume = frame(METHOD, b"\0\x3C\0\x14\0\0\x01q\0\0\0\0\0\0");
         let get = frame(METHOD, b"\0\x3C\0\x46\0\0\x01q\0");
         let (mut sent, mut allowance) = (Sent::default(), Allowance::default());
-        sent.read(&[b"AMQP\0\0\x09\x01", &publish[..], &consume, &get].concat(), &mut allowance);
+        sent.read(&[b"AMQP\0\0\x09\x01", &select[..], &publish, &consume, &get].concat(), &mut allowance);
         for allowed in [true, false] {
             assert_eq!(allowance.give_back(ONE).is_ok(), allowed);
             assert_eq!(allowance.cancel(ONE).is_ok(), allowed);

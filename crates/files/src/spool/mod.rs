@@ -29,7 +29,7 @@ use crate::{disk, private};
 use content::Content;
 use hashing::Hashing;
 
-/// Files up to this many bytes stay in memory: with 16 jobs at once that is 32 MiB.
+/// Files up to this many bytes stay in memory: with 64 steps at once that is 128 MiB at most.
 pub const MEMORY_LIMIT: u64 = 2 << 20;
 
 /// Space is reserved in units of 64 KiB, so that a `u32` of units covers any disk.

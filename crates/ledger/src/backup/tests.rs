@@ -319,6 +319,11 @@ async fn a_state_file_with_statements_that_no_release_wrote_is_refused_before_th
     let planted = [
         ("CREATE TRIGGER planted AFTER UPDATE ON jobs BEGIN DELETE FROM facts; END", "trigger \"planted\""),
         ("CREATE TABLE planted (id)", "table \"planted\""),
+        (
+            "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES ('trigger', 'sqlite_stat1', 'jobs', 0, \
+             'CREATE TRIGGER sqlite_stat1 AFTER UPDATE ON jobs BEGIN DELETE FROM facts; END')",
+            "trigger \"sqlite_stat1\"",
+        ),
         ("DROP TRIGGER outcomes_are_kept", "trigger \"outcomes_are_kept\""),
         (
             "ALTER TABLE facts RENAME TO kept; CREATE VIEW facts AS SELECT * FROM kept",

@@ -178,10 +178,9 @@ fn try_commit(connection: &mut Connection, changes: &mut [Box<dyn Change>]) -> u
         tried = number + 1;
         match within_savepoint(&transaction, change.as_mut()) {
             Ok(()) => made.push(number),
-            Err(error) => {
+            Err(Unmade { error, is_undone }) => {
                 change.end(Err(error.clone()));
-                // After some errors, such as a full disk, SQLite has rolled back the whole transaction.
-                if transaction.is_autocommit() {
+                if !is_undone {
                     given_up = Some(error);
                     break;
                 }
@@ -189,6 +188,7 @@ fn try_commit(connection: &mut Connection, changes: &mut [Box<dyn Change>]) -> u
         }
     }
     let committed = match given_up {
+        // Dropping the transaction rolls it back.
         Some(error) => Err(error),
         None => transaction.commit().map_err(DatabaseError::from),
     };
@@ -201,16 +201,22 @@ fn try_commit(connection: &mut Connection, changes: &mut [Box<dyn Change>]) -> u
     tried
 }
 
-/// Makes a change that leaves nothing behind in the transaction if it fails.
-fn within_savepoint(transaction: &Transaction<'_>, change: &mut dyn Change) -> Result<(), DatabaseError> {
-    let run = |sql| transaction.prepare_cached(sql)?.execute([]);
-    run("SAVEPOINT change")?;
-    let made = change.make(transaction);
-    if made.is_err() && !transaction.is_autocommit() {
-        run("ROLLBACK TO change")?;
+/// A change that failed.
+struct Unmade {
+    error: DatabaseError,
+    /// Whether the transaction goes on without it. After some errors, such as a full disk, SQLite has rolled back all of it.
+    is_undone: bool,
+}
+
+/// Makes a change that leaves nothing behind in the transaction if it fails and can be undone.
+fn within_savepoint(transaction: &Transaction<'_>, change: &mut dyn Change) -> Result<(), Unmade> {
+    let run = |sql| transaction.prepare_cached(sql)?.execute([]).map(drop);
+    let unknown = |error: rusqlite::Error| Unmade { error: error.into(), is_undone: false };
+    run("SAVEPOINT change").map_err(unknown)?;
+    if let Err(error) = change.make(transaction) {
+        let is_undone = !transaction.is_autocommit()
+            && run("ROLLBACK TO change").and_then(|()| run("RELEASE change")).is_ok();
+        return Err(Unmade { error, is_undone });
     }
-    if !transaction.is_autocommit() {
-        run("RELEASE change")?;
-    }
-    made
+    run("RELEASE change").map_err(unknown)
 }

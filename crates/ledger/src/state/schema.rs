@@ -160,10 +160,13 @@ pub(crate) fn foreign(connection: &Connection, format: u32) -> Result<Option<Str
     Ok(found.symmetric_difference(&known).next().map(|(kind, name, _)| format!("{kind} {name:?}")))
 }
 
-/// Kind, name and statement of each object that SQLite did not make by itself.
+/// Kind, name and statement of each object but SQLite's own statistics. A trigger can have a reserved name, if the table of
+/// objects was written by hand.
 fn objects(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String, String)>> {
     let sql = "SELECT type, name, coalesce(sql, '') FROM sqlite_schema
-        WHERE name NOT IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4')";
+        WHERE (type, name, coalesce(sql, '')) NOT IN (VALUES
+            ('table', 'sqlite_stat1', 'CREATE TABLE sqlite_stat1(tbl,idx,stat)'),
+            ('table', 'sqlite_stat4', 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)'))";
     let mut statement = connection.prepare(sql)?;
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
 }
