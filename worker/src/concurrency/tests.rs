@@ -268,3 +268,34 @@ fn permits_do_not_rise_while_the_steps_wait_for_this_machine() {
     let permits = Simulation::new(None).run(&World { base: 20.0, work: 100.0, ..World::SLOW }, 600);
     assert!(permits.iter().all(|permits| *permits <= 16), "{permits:?}");
 }
+
+/// A simulation in which half of 64 permits have just been withheld.
+fn measuring() -> Simulation {
+    let mut simulation = Simulation::new(None);
+    simulation.run(&World::SLOW, 60);
+    let mut before = simulation.controller.limit();
+    for _ in 0..1000 {
+        let permits = simulation.second(&World::SLOW);
+        if (before, permits) == (64, 32) {
+            return simulation;
+        }
+        before = permits;
+    }
+    panic!("nothing was measured");
+}
+
+#[test]
+fn errors_during_a_measurement_lower_the_permits_from_before_it() {
+    let mut simulation = measuring();
+    let failing = World { failing: 0.5, ..World::SLOW };
+    let next = simulation.run(&failing, 3).into_iter().find(|permits| *permits != 32);
+    assert_eq!(next, Some(44));
+}
+
+#[test]
+fn a_measurement_for_which_jobs_are_missing_ends() {
+    let mut simulation = measuring();
+    let quiet = simulation.instant(simulation.now) + Duration::from_mins(6);
+    let _ = simulation.controller.tick(Demand::Met, quiet);
+    assert_eq!(simulation.controller.limit(), 64);
+}
