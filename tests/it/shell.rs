@@ -88,6 +88,22 @@ fn a_man_page_takes_the_place_of_a_link_and_leaves_its_target_alone() {
     assert!(page.symlink_metadata().unwrap().is_file());
 }
 
+/// Only root can give a folder to another user: as any other user this test proves nothing.
+#[test]
+fn man_pages_are_not_written_where_another_user_can_exchange_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let theirs = folder.path().join("theirs");
+    std::fs::create_dir(&theirs).unwrap();
+    if std::os::unix::fs::chown(&theirs, Some(12_345), None).is_err() {
+        return;
+    }
+    let output = Command::new(PROGRAM).arg("man").arg(&theirs).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("belongs to the user 12345"), "{said}");
+    assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 0);
+}
+
 /// As in the image, the archive and the package.
 #[test]
 fn under_the_name_of_another_program_the_connector_is_that_program() {

@@ -6,6 +6,7 @@ use clap::CommandFactory;
 use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
+use files::private;
 use serde_json::json;
 
 use crate::arguments::{Arguments, Completions, Man, Program};
@@ -42,7 +43,10 @@ pub(crate) fn man(global: &GlobalOptions, asked: &Man) -> Result<(), Failure> {
 
 fn write_pages(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    // Renamed into place: where another user put a link, its target would be overwritten.
+    if let Some(exposure) = private::exposed(folder).filter(private::Exposure::is_refused) {
+        return Err(std::io::Error::other(exposure.to_string()));
+    }
+    // Renamed into place: the target of a link would be overwritten.
     let staged = tempfile::tempdir_in(folder)?;
     for program in [Program::Connector, Program::Producer, Program::Worker] {
         clap_mangen::generate_to(command_line(program), &staged)?;

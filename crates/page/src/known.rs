@@ -1,7 +1,6 @@
 //! Which parameters an address knows. A mistyped filter would be none, and show everything.
 
 use axum::extract::Request;
-use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::form_urlencoded::parse;
@@ -22,11 +21,10 @@ const KNOWN: [(&str, &[&str]); 9] = [
     (SIGN_IN, &["next"]),
 ];
 
-/// Refuses a request to read with a parameter that its address does not know.
+/// Refuses a request with a parameter that its address does not know.
 pub(crate) async fn parameters(request: Request, next: Next) -> Response {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let uri = request.uri();
-    match uri.query().filter(|_| is_read).and_then(|query| unknown(uri.path(), query)) {
+    match uri.query().and_then(|query| unknown(uri.path(), query)) {
         Some(problem) => problem.at(uri).into_response(),
         None => next.run(request).await,
     }

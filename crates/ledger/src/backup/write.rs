@@ -43,16 +43,18 @@ fn back_up(connection: &Connection, folder: &Path, path: &Path) -> Result<Backed
     };
     let mut reason = None;
     let written = private::write_new(path, |file| {
-        // Where the backup goes, there is room for it.
-        let copy = tempfile::NamedTempFile::new_in(private::folder_of(path))?;
-        let (manifest, files) = copy_into(connection, copy.path()).map_err(|error| {
+        // Where the backup goes, there is room for it. In a folder of its own: SQLite opens a log and a journal by their names, which
+        // another user could have put there if all share the folder.
+        let own = tempfile::tempdir_in(private::folder_of(path))?;
+        let copy = own.path().join(DATABASE_FILE);
+        let (manifest, files) = copy_into(connection, &copy).map_err(|error| {
             reason = Some(error);
             io::Error::other("the state cannot be read")
         })?;
         let mut pack = Pack::new(file);
         let text = serde_json::to_vec_pretty(&manifest)?;
         pack.add(MANIFEST, text.len() as u64, &text[..])?;
-        pack.add_file(DATABASE_FILE, copy.path())?;
+        pack.add_file(DATABASE_FILE, &copy)?;
         for Archived { name, .. } in &files {
             for path in with_keys(folder, name)? {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -62,7 +64,7 @@ fn back_up(connection: &Connection, folder: &Path, path: &Path) -> Result<Backed
             }
         }
         pack.finish()?;
-        Ok(BackedUp { manifest, bytes: copy.as_file().metadata()?.len(), archives: files.len() })
+        Ok(BackedUp { manifest, bytes: copy.metadata()?.len(), archives: files.len() })
     });
     written.map_err(|error| reason.take().unwrap_or_else(|| failed(error)))
 }

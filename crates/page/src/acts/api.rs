@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use common::bounded::{MOST_BYTES, optional};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use super::ActState;
 use super::pause::Reason;
@@ -17,6 +18,9 @@ use crate::access::Holder;
 use crate::filter::FailedQuery;
 use crate::problem::Problem;
 use crate::read::{answer, parameters};
+
+/// A body with its keys: the fields of a list would be taken in their order.
+type Sent = Result<Json<Map<String, Value>>, JsonRejection>;
 
 /// A key that is not known is refused: a mistyped filter would be none, and the act would concern all failed jobs.
 #[derive(Debug, Deserialize)]
@@ -34,7 +38,7 @@ pub(super) struct Wish {
 pub(super) async fn retry(
     state: State<ActState>,
     holder: Holder,
-    wish: Result<Json<Wish>, JsonRejection>,
+    wish: Sent,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     change(Change::Retry, state, holder, wish).await.map_err(Problem::as_json)
 }
@@ -42,7 +46,7 @@ pub(super) async fn retry(
 pub(super) async fn drop(
     state: State<ActState>,
     holder: Holder,
-    wish: Result<Json<Wish>, JsonRejection>,
+    wish: Sent,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     change(Change::Drop, state, holder, wish).await.map_err(Problem::as_json)
 }
@@ -51,7 +55,7 @@ async fn change(
     change: Change,
     State(state): State<ActState>,
     Holder(by): Holder,
-    wish: Result<Json<Wish>, JsonRejection>,
+    wish: Sent,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let Wish { class, name, asset, job, until } = body(wish)?;
     let query = FailedQuery { class, name, asset, job };
@@ -67,7 +71,7 @@ async fn change(
 pub(super) async fn pause(
     State(state): State<ActState>,
     Holder(by): Holder,
-    reason: Result<Json<Reason>, JsonRejection>,
+    reason: Sent,
 ) -> Result<Json<Value>, Problem> {
     let Reason { reason } = body(reason).map_err(Problem::as_json)?;
     state.pause(by, &reason).await.map_err(Problem::as_json)?;
@@ -93,15 +97,16 @@ pub(super) async fn list(
 }
 
 /// What the body of a request says.
-fn body<T>(sent: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    let understood = sent.map(|Json(sent)| sent);
-    understood.map_err(|wrong| {
+fn body<T: DeserializeOwned>(sent: Sent) -> Result<T, Problem> {
+    let Json(fields) = sent.map_err(|wrong| {
         // Not what the library says of it, which quotes the body.
         Problem::bad_query(match wrong {
-            JsonRejection::JsonDataError(_) => "The body has a field that is unknown or of another form.",
+            JsonRejection::JsonDataError(_) => "The body is no object.",
             JsonRejection::JsonSyntaxError(_) => "The body is not valid JSON.",
             JsonRejection::MissingJsonContentType(_) => "The body has to be application/json.",
             _ => "The body cannot be read, or is too long.",
         })
-    })
+    })?;
+    serde_json::from_value(Value::Object(fields))
+        .map_err(|_| Problem::bad_query("The body has a field that is unknown or of another form."))
 }

@@ -242,6 +242,12 @@ async fn a_program_counts_and_then_acts() {
     bench.fail(FailureClass::Permission, &["A1", "A2"]).await;
     let mistyped = bench.call("/api/v1/failed/retry", &json!({"nam": "a2", "until": 99})).await;
     assert_eq!(mistyped.status, StatusCode::BAD_REQUEST, "{}", mistyped.text);
+    for (path, body) in
+        [("/api/v1/failed/drop", json!([null, null, null, null, 99])), ("/api/v1/pause", json!(["a reason"]))]
+    {
+        let ambiguous = bench.call(path, &body).await;
+        assert_eq!(ambiguous.status, StatusCode::BAD_REQUEST, "{path}: {}", ambiguous.text);
+    }
     let uncounted = bench.call("/api/v1/failed/drop", &json!({"until": 99})).await;
     assert_eq!(uncounted.status, StatusCode::BAD_REQUEST, "{}", uncounted.text);
     let counted: Value =
