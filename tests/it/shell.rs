@@ -1,6 +1,7 @@
 //! Completions and man pages: each command of each program is in them, and their readers accept them.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use crate::command_reference::helps;
@@ -97,11 +98,16 @@ fn man_pages_are_not_written_where_another_user_can_exchange_them() {
     if std::os::unix::fs::chown(&theirs, Some(12_345), None).is_err() {
         return;
     }
-    let output = Command::new(PROGRAM).arg("man").arg(&theirs).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("belongs to the user 12345"), "{said}");
-    assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 0);
+    let open = folder.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+    for (refused, reason) in [(theirs, "belongs to the user 12345"), (open, "777")] {
+        let output = Command::new(PROGRAM).arg("man").arg(&refused).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(std::fs::read_dir(&refused).unwrap().count(), 0);
+    }
 }
 
 /// As in the image, the archive and the package.
