@@ -108,7 +108,12 @@ impl Allowance {
     /// The broker confirms a published message, or with `multiple` all up to it. It returns a message before it confirms it.
     pub(super) fn confirm(&mut self, channel: Channel, tag: u64, multiple: bool) {
         let Some(published) = &mut self.of(channel).published else { return };
-        let confirmed = if multiple { tag.max(published.confirmed) } else { published.confirmed + 1 };
+        let confirmed = match (multiple, tag) {
+            // The client takes the tag 0 for all.
+            (true, 0) => published.sent,
+            (true, tag) => tag.max(published.confirmed),
+            (false, _) => published.confirmed + 1,
+        };
         published.confirmed = confirmed.min(published.sent);
         published.returned = published.returned.min(published.sent - published.confirmed);
     }
@@ -348,6 +353,7 @@ mod tests {
         returns(1, None, 1);
         returns(0, Some((3, true)), 0);
         returns(2, Some((99, true)), 0);
+        returns(2, Some((0, true)), 0);
         returns(1, None, 1);
     }
 
