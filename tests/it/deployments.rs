@@ -162,7 +162,7 @@ async fn jobs_go_on_under_another_address_of_the_portal_once_prefix_and_record_a
     let fleet = Fleet::new(quick()).await;
     let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     fleet.publish().await.assert_code(0);
-    // The steps of docs/maintenance.md, with nobody at work.
+    // The steps of docs/maintenance.md, while no process works.
     fleet.bench.reconfigure("domain = 'http://127.0.0.1:", "domain = 'http://localhost:");
     fleet.publish().await.assert_code(3);
     Broker::shared().await.control(&["delete_queue", &format!("{}.producer.card", fleet.prefix)]).await;

@@ -20,7 +20,7 @@ fn film() -> Vec<u8> {
     film
 }
 
-/// A library of one film, of whose result the last bytes are sent once so many parts of it have come in.
+/// A library of one film. The last bytes of its result are sent only after this many of its parts have arrived.
 async fn bench(mode: &str, parts: u32) -> (Bench, String) {
     let bench = Bench::new(Options { parts_before_results_end: parts, ..quick() }).await;
     bench.set_mode(mode);

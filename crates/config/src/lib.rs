@@ -33,6 +33,7 @@ mod schema;
 mod secret;
 mod traces;
 mod validate;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,7 @@ pub use confirm::confirm_profile;
 pub use error::ConfigError;
 pub use file::{
     BrokerSection, BynderOAuth, BynderSection, Config, DirectoryOf, HttpSection, ImatagOAuth, ImatagSection,
-    Limits, MarkerSection, OutputSection, ProducerSection, QueueSection, WorkerSection,
+    Limits, MarkerSection, OutputSection, ProducerSection, QueueSection,
 };
 pub use filters::{DateRange, Exclude, Filters, read_moment};
 pub use layers::{Origin, Override};
@@ -58,6 +59,7 @@ pub use rotate::rotate;
 pub use schema::schema;
 pub use secret::{Keys, SecretValue, encrypt, identity_file, keygen, read_text};
 pub use traces::{TraceExport, TracesSection};
+pub use worker::WorkerSection;
 
 use common::parse_error::of_toml;
 use files::written::Chosen;

@@ -177,7 +177,7 @@ impl Allowance {
         self.of(channel).consumers += 1;
     }
 
-    /// The properties of the begun message came: it takes so many bytes, with its body.
+    /// The properties of the begun message arrived. It takes this many bytes, including its body.
     ///
     /// # Errors
     /// No message was begun, or the deliveries take too much.

@@ -204,7 +204,7 @@ fn try_commit(connection: &mut Connection, changes: &mut [Box<dyn Change>]) -> u
 /// A change that failed.
 struct Unmade {
     error: DatabaseError,
-    /// Whether the transaction goes on without it. After some errors, such as a full disk, SQLite has rolled back all of it.
+    /// Whether the transaction can continue without it. After some errors, such as a full disk, SQLite has rolled back all of it.
     is_undone: bool,
 }
 
